@@ -1,0 +1,1 @@
+//! Signs SVIDs; the only holder of a CA key.

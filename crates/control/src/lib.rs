@@ -1,0 +1,1 @@
+//! The control plane: CA, configuration distribution, API, store.

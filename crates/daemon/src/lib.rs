@@ -1,0 +1,1 @@
+//! What every long-running program needs: logs, metrics, admin port, drain, clock, tasks.

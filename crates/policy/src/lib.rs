@@ -1,0 +1,1 @@
+//! May this principal do this now? Compile, decide, explain.

@@ -1,0 +1,1 @@
+//! Proof only: this crate has tests and no library.

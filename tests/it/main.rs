@@ -1,0 +1,1 @@
+//! The one test binary: tidy, component, end to end.
