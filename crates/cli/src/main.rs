@@ -1,2 +1,56 @@
-//! The program.
-fn main() {}
+//! `ward`: the operator's tool. Each subcommand is a module with `Args` and `run`; this file only lists them.
+//!
+//! Exit codes, everywhere: 0 nothing to complain about, 1 findings or errors in what was asked about, 2 the question
+//! could not be answered (a file cannot be read, wrong usage, no control plane).
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+
+mod check;
+mod diagnostics;
+mod graph;
+mod init;
+mod model_dir;
+mod output;
+
+/// The data-flow diagram that enforces itself.
+#[derive(Parser)]
+#[command(name = "ward", version, about, propagate_version = true, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Init(init::Args),
+    Check(check::Args),
+    Graph(graph::Args),
+    Completions(Completions),
+}
+
+/// Print shell completions
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  ward completions bash > /etc/bash_completion.d/ward")]
+struct Completions {
+    /// For which shell
+    shell: clap_complete::Shell,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.command {
+        Command::Init(args) => init::run(args),
+        Command::Check(args) => check::run(args),
+        Command::Graph(args) => graph::run(args),
+        Command::Completions(args) => {
+            let mut script = Vec::new();
+            clap_complete::generate(args.shell, &mut Cli::command(), "ward", &mut script);
+            output::print(&String::from_utf8_lossy(&script)).map(|()| ExitCode::SUCCESS).map_err(Into::into)
+        }
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::from(output::CANNOT)
+    })
+}
