@@ -1,0 +1,34 @@
+# Ward's few commands. Each installs what it is missing and prints what and why (deploy/install-deps.sh).
+.PHONY: help up test bench deny clean
+
+help:
+	@echo "make up      build Ward and run examples/shop: a mesh from one diagram (Ctrl-C stops it)"
+	@echo "make test    everything that must hold: format, lints, tests; what CI runs"
+	@echo "make bench   CPU per request of ward-proxy beside Envoy, HAProxy, nginx and a floor (about 15 minutes)"
+	@echo "make deny    licences, advisories and sources of all dependencies (needs cargo-deny)"
+	@echo "make clean   removes what was built and what \`make up\` kept in examples/shop/.ward"
+
+up:
+	@deploy/install-deps.sh up
+	cargo build --release --locked --bins
+	target/release/ward up examples/shop
+
+test:
+	@deploy/install-deps.sh test
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo build --workspace --bins --locked
+	@if [ -d console ]; then $(MAKE) -C console test; fi
+	cargo nextest run --workspace --locked
+
+bench:
+	@deploy/install-deps.sh bench
+	bench/run.sh
+
+deny:
+	@command -v cargo-deny >/dev/null || { echo "missing: cargo-deny; \`cargo install --locked cargo-deny\` (some minutes)"; exit 1; }
+	cargo deny --locked check
+
+clean:
+	cargo clean
+	rm -rf bench/results bench/floor/target examples/shop/.ward
