@@ -1,11 +1,15 @@
 //! The vocabulary: what people declare (zones, data, nodes, flows), the standard resources beside it, and the
 //! identifiers every other crate speaks in. Plain data; it never touches a file, a socket or the clock.
 pub mod allow;
+mod closest;
 pub mod diagnostic;
 pub mod id;
 pub mod istio;
+mod load;
 pub mod mesh;
 
+pub use closest::closest;
 pub use diagnostic::{Diagnostic, Severity, SourceFile};
 pub use id::{Name, SpiffeId, TrustDomain};
+pub use load::{Loaded, load};
 pub use mesh::*;
