@@ -1,1 +1,22 @@
-//! May this principal do this now? Compile, decide, explain.
+//! May this principal do this now? Compiles flows and AuthorizationPolicies to a rule set, decides requests by it, and
+//! explains each answer. Pure: bytes and facts in, a value out; it never touches a socket, a file or the clock.
+//!
+//! Fails closed: a policy that is not understood refuses the whole set, a fact that is missing or ambiguous never
+//! helps an ALLOW and never hinders a DENY.
+mod compile;
+mod decision;
+mod error;
+mod explain;
+pub mod flows;
+mod matcher;
+mod path;
+mod request;
+mod rules;
+
+pub use decision::{Allow, Decision, Deny, Reason, RuleRef};
+pub use error::CompileError;
+pub use explain::{Explanation, FieldReport, RequestReport, RuleReport};
+pub use flows::{policies_for, rule_set_for, workload_for};
+pub use path::{PathFault, normalize_path};
+pub use request::{Protocol, Request};
+pub use rules::{RuleSet, Workload};

@@ -1,0 +1,1 @@
+//! Matching values of a policy against facts of a request.
