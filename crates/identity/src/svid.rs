@@ -4,6 +4,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use model::id::{IdError, SpiffeId, TrustDomain};
 use rustls::{
     crypto::aws_lc_rs::sign::any_supported_type,
@@ -15,7 +16,7 @@ use x509_parser::{
     oid_registry::OID_X509_EXT_SUBJECT_ALT_NAME,
     prelude::{FromDer, X509Certificate},
 };
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
 /// Longest chain that is read: a leaf, intermediates, and roots sent along with them.
 pub(crate) const CHAIN_LENGTH_MAX: usize = 8;
@@ -37,6 +38,16 @@ impl PrivateKey {
     /// The first private key of a PEM text (PKCS#8, SEC 1 or PKCS#1).
     pub fn from_pem(pem: &str) -> Result<Self, SvidError> {
         PrivateKeyDer::from_pem_slice(pem.as_bytes()).map(Self).map_err(SvidError::Pem)
+    }
+
+    /// The key as PEM, for keeping it; zeroed on drop. The caller writes it with mode 0600.
+    pub fn to_pem(&self) -> Zeroizing<String> {
+        let label = match &self.0 {
+            PrivateKeyDer::Pkcs1(_) => "RSA PRIVATE KEY",
+            PrivateKeyDer::Sec1(_) => "EC PRIVATE KEY",
+            _ => "PRIVATE KEY",
+        };
+        Zeroizing::new(pem(label, self.0.secret_der()))
     }
 
     /// The key, for whoever must sign with it or keep it. Copies made of it are the caller's to zero.
@@ -189,6 +200,11 @@ pub fn peer_id(chain: &[CertificateDer<'_>]) -> Result<SpiffeId, SvidError> {
     Leaf::of(chain).map(|leaf| leaf.id)
 }
 
+/// The last moment of validity of a peer's leaf, after the same rules: whoever keeps a connection ends it then.
+pub fn peer_not_after(chain: &[CertificateDer<'_>]) -> Result<SystemTime, SvidError> {
+    Leaf::of(chain).map(|leaf| leaf.not_after)
+}
+
 /// What a leaf says, after the leaf rules.
 pub(crate) struct Leaf {
     pub(crate) id: SpiffeId,
@@ -276,6 +292,26 @@ fn only_uri(certificate: &X509Certificate<'_>) -> Result<SpiffeId, SvidError> {
         [uri] => SpiffeId::try_from((*uri).to_owned()).map_err(SvidError::NotSpiffe),
         _ => Err(SvidError::UriNameCount { count: uris.len() }),
     }
+}
+
+/// Certificates as PEM, one after another.
+pub fn certificates_to_pem(certificates: &[CertificateDer<'_>]) -> String {
+    certificates.iter().map(|der| pem("CERTIFICATE", der)).collect()
+}
+
+fn pem(label: &str, der: &[u8]) -> String {
+    let body = Zeroizing::new(STANDARD.encode(der));
+    // Reserved whole, so that growing leaves no copy of a key behind.
+    let mut text = String::with_capacity(body.len() + body.len() / 64 + 2 * label.len() + 40);
+    text.extend(["-----BEGIN ", label, "-----\n"]);
+    let mut rest = body.as_str();
+    while !rest.is_empty() {
+        let (line, tail) = rest.split_at(rest.len().min(64));
+        text.extend([line, "\n"]);
+        rest = tail;
+    }
+    text.extend(["-----END ", label, "-----\n"]);
+    text
 }
 
 pub(crate) fn pem_certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, SvidError> {
