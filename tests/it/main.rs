@@ -1,1 +1,3 @@
 //! The one test binary: tidy, component, end to end.
+mod eventually;
+mod tidy;

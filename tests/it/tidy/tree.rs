@@ -1,0 +1,70 @@
+//! The text files of the project, or of a small bad example.
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Made by tools, not written: never part of the tree.
+const SKIPPED_DIRECTORIES: &[&str] = &["target", ".git", ".ward", "node_modules", "dist", "results", "__pycache__"];
+
+/// Path from the root with `/`, and text.
+pub(super) struct Tree(BTreeMap<String, String>);
+
+impl Tree {
+    pub(super) fn of(files: &[(&str, &str)]) -> Tree {
+        Tree(files.iter().map(|(path, text)| (path.to_string(), text.to_string())).collect())
+    }
+
+    /// This project, as it stands on disk. Files that are not UTF-8 are left out.
+    pub(super) fn project() -> Tree {
+        let root = root();
+        let mut files = BTreeMap::new();
+        let mut todo = vec![root.clone()];
+        while let Some(directory) = todo.pop() {
+            for entry in fs::read_dir(&directory).unwrap_or_else(|e| panic!("{}: {e}", directory.display())) {
+                let entry = entry.unwrap();
+                let name = entry.file_name().into_string().unwrap();
+                let kind = entry.file_type().unwrap();
+                if kind.is_dir() && !SKIPPED_DIRECTORIES.contains(&name.as_str()) {
+                    todo.push(entry.path());
+                } else if kind.is_file()
+                    && let Ok(text) = fs::read_to_string(entry.path())
+                {
+                    let path = entry.path().strip_prefix(&root).unwrap().to_str().unwrap().to_owned();
+                    files.insert(path, text);
+                }
+            }
+        }
+        Tree(files)
+    }
+
+    pub(super) fn files(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(path, text)| (path.as_str(), text.as_str()))
+    }
+
+    pub(super) fn get(&self, path: &str) -> Option<&str> {
+        self.0.get(path).map(String::as_str)
+    }
+
+    /// True for a file, and for a directory that holds one.
+    pub(super) fn exists(&self, path: &str) -> bool {
+        let directory = format!("{path}/");
+        path.is_empty() || self.0.keys().any(|p| p == path || p.starts_with(&directory))
+    }
+
+    /// The Rust sources of the workspace; `bench/floor` is a program of its own with its own lock file.
+    pub(super) fn rust(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.files().filter(|(path, _)| path.ends_with(".rs") && !path.starts_with("bench/"))
+    }
+
+    /// The manifests of the workspace's packages, the root left out.
+    pub(super) fn manifests(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.files().filter(|(path, _)| path.ends_with("/Cargo.toml") && !path.starts_with("bench/"))
+    }
+}
+
+/// The project's root directory.
+pub(super) fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
