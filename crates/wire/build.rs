@@ -13,7 +13,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     tonic_prost_build::configure()
         // A static configuration file is the same resources, written as YAML.
         .type_attribute(
-            "ward.v1.resources",
+            ".ward.v1.resources",
             "#[derive(serde::Serialize, serde::Deserialize)] #[serde(default, deny_unknown_fields)]",
         )
         .compile_fds(descriptors)?;

@@ -1,0 +1,159 @@
+//! The handle of a running proxy: apply a configuration, read what it observed, drain it.
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    thread::JoinHandle,
+    time::SystemTime,
+};
+
+use arc_swap::ArcSwapOption;
+use daemon::{Clock, Finished, Tasks};
+use tokio::sync::watch;
+use wire::v1::FlowCount;
+
+use crate::{
+    listeners::{self, Bound, Kind},
+    records::{Decisions, Nonces},
+    settings::Settings,
+    snapshot::{self, Identity, Resources, Snapshot},
+};
+
+/// A proxy. Clones share it.
+#[derive(Clone)]
+pub struct Proxy {
+    shared: Arc<Shared>,
+    threads: Arc<Mutex<Vec<JoinHandle<()>>>>,
+}
+
+/// What workers share. On the hot path only `snapshot` is read.
+pub(crate) struct Shared {
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) clock: Clock,
+    pub(crate) tasks: Tasks,
+    pub(crate) snapshot: ArcSwapOption<Snapshot>,
+    pub(crate) state: watch::Sender<State>,
+    pub(crate) decisions: Decisions,
+    pub(crate) nonces: Nonces,
+}
+
+/// What workers reconcile themselves with, off the hot path.
+#[derive(Clone, Default)]
+pub(crate) struct State {
+    pub(crate) snapshot: Option<Arc<Snapshot>>,
+    pub(crate) listeners: Vec<Arc<Bound>>,
+}
+
+/// A worker thread cannot be started.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot start a worker")]
+pub struct StartError(#[source] pub(crate) io::Error);
+
+impl Proxy {
+    /// A proxy without configuration; nothing runs yet.
+    pub fn new(settings: Settings, clock: Clock, tasks: Tasks) -> Self {
+        let shared = Shared {
+            decisions: Decisions::new(settings.limits.decision_queue_max),
+            settings: Arc::new(settings),
+            clock,
+            tasks,
+            snapshot: ArcSwapOption::empty(),
+            state: watch::Sender::new(State::default()),
+            nonces: Nonces::default(),
+        };
+        Self { shared: Arc::new(shared), threads: Arc::default() }
+    }
+
+    /// Starts the worker threads.
+    pub fn start(&self) -> Result<(), StartError> {
+        Ok(())
+    }
+
+    /// Compiles resources and identity, opens the listeners that are new, and swaps the snapshot in. Any error leaves
+    /// everything as it was. Returns the revision in force. Takes up to some milliseconds: not for a worker thread.
+    pub fn apply(&self, resources: &Resources, identity: &Identity) -> Result<u64, Vec<snapshot::Error>> {
+        let snapshot = Arc::new(snapshot::compile(resources, identity, &self.shared.settings)?);
+        // One apply at a time; the lock is never taken by a worker.
+        let _turn = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        let listeners = self.open(&snapshot)?;
+        let revision = snapshot.revision;
+        self.shared.snapshot.store(Some(snapshot.clone()));
+        self.shared.state.send_replace(State { snapshot: Some(snapshot), listeners });
+        Ok(revision)
+    }
+
+    fn open(&self, snapshot: &Snapshot) -> Result<Vec<Arc<Bound>>, Vec<snapshot::Error>> {
+        let current = self.shared.state.borrow().listeners.clone();
+        let mut errors = Vec::new();
+        let mut out = Vec::new();
+        for (kind, wanted) in listeners::wanted(snapshot, &self.shared.settings) {
+            if let Some(bound) = current.iter().find(|b| b.kind == kind && b.wanted == wanted) {
+                out.push(bound.clone());
+                continue;
+            }
+            match listeners::bind(kind.clone(), wanted, &self.shared.settings) {
+                Ok(bound) => out.push(Arc::new(bound)),
+                Err(e) => errors.push(snapshot::Error {
+                    place: format!("listener {kind:?}"),
+                    why: format!("cannot listen on {wanted}: {e}"),
+                }),
+            }
+        }
+        if errors.is_empty() { Ok(out) } else { Err(errors) }
+    }
+
+    /// Revision of the snapshot in force.
+    pub fn revision(&self) -> Option<u64> {
+        self.shared.snapshot.load().as_ref().map(|s| s.revision)
+    }
+
+    /// A configuration is in force, its SVID has not expired, and no drain has begun.
+    pub fn is_ready(&self) -> bool {
+        let snapshot = self.shared.snapshot.load();
+        let alive = |not_after: SystemTime| not_after > self.shared.clock.now();
+        snapshot.as_ref().is_some_and(|s| alive(s.svid_not_after)) && !self.shared.tasks.drain().is_stopping()
+    }
+
+    /// Listeners that are open, and where.
+    pub fn addresses(&self) -> Vec<(Kind, SocketAddr)> {
+        self.shared.state.borrow().listeners.iter().map(|b| (b.kind.clone(), b.address)).collect()
+    }
+
+    /// The queue of decision records.
+    pub fn decisions(&self) -> &Decisions {
+        &self.shared.decisions
+    }
+
+    /// Increments of every flow's counts since the last call; only flows that moved.
+    pub fn flow_counts(&self) -> Vec<FlowCount> {
+        Vec::new()
+    }
+
+    /// Probes this proxy answers itself.
+    pub fn nonces(&self) -> &Nonces {
+        &self.shared.nonces
+    }
+
+    /// The settings it was made with.
+    pub fn settings(&self) -> &Settings {
+        &self.shared.settings
+    }
+
+    /// Its clock.
+    pub fn clock(&self) -> &Clock {
+        &self.shared.clock
+    }
+
+    /// The set its tasks run in; its drain signal is the proxy's.
+    pub fn tasks(&self) -> &Tasks {
+        &self.shared.tasks
+    }
+
+    /// Drains: stops accepting, lets requests finish, cuts the rest at the deadline of the settings.
+    pub async fn shutdown(&self) -> Finished {
+        let finished = self.shared.tasks.finish(self.shared.settings.drain_timeout).await;
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        let _ = tokio::task::spawn_blocking(move || threads.into_iter().for_each(|t| drop(t.join()))).await;
+        finished
+    }
+}
