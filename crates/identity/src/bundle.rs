@@ -5,10 +5,11 @@ use model::id::TrustDomain;
 use rustls::pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use webpki::anchor_from_trusted_cert;
 
-use crate::svid::{SvidError, parse, pem_certificates};
+use crate::svid::{CHAIN_LENGTH_MAX, SvidError, parse, pem_certificates};
 
-/// Most roots a bundle may have: during a rotation there are two.
-const ROOTS_MAX: usize = 32;
+/// Most roots a bundle may have; during a rotation there are two. A control plane sends them all behind its leaf and its
+/// intermediate, and that chain must stay within what a peer reads.
+const ROOTS_MAX: usize = CHAIN_LENGTH_MAX - 2;
 
 /// The roots of one trust domain. Cheap to clone.
 #[derive(Clone)]
@@ -67,7 +68,7 @@ impl Bundle {
         Self::from_der(trust_domain, roots)
     }
 
-    /// One to 32 certificates of authorities, DER.
+    /// One to six certificates of authorities, DER.
     pub fn from_der(trust_domain: TrustDomain, roots: Vec<CertificateDer<'static>>) -> Result<Self, BundleError> {
         if roots.is_empty() {
             return Err(BundleError::Empty(trust_domain));

@@ -5,6 +5,8 @@
 //! anything is unclear is refused.
 mod bundle;
 pub mod csr;
+#[cfg(test)]
+mod fixture;
 mod join_token;
 mod svid;
 mod tls;

@@ -174,7 +174,7 @@ pub enum SvidError {
         expected: String,
     },
     /// RFC 5280 §6: no path to a root of the bundle.
-    #[error("no path to a trusted root")]
+    #[error("no valid path to a trusted root")]
     Untrusted(#[source] webpki::Error),
     /// The only path leads to a root that is no longer valid.
     #[error("the trusted root has expired or is not valid yet")]
