@@ -34,7 +34,7 @@ fn refused() {
     assert!(matches!(Svid::from_pem(&pem, &pem), Err(SvidError::Pem(_))));
     assert!(matches!(Svid::from_pem("", &key.to_pem()), Err(SvidError::Missing)));
     assert!(matches!(
-        Svid::from_pem(&certificates_to_pem(&[root.der.clone()]), &key.to_pem()),
+        Svid::from_pem(&certificates_to_pem(std::slice::from_ref(&root.der)), &key.to_pem()),
         Err(SvidError::IsAuthority)
     ));
     assert!(matches!(peer_id(&[]), Err(SvidError::Missing)));
