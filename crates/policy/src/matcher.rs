@@ -1,1 +1,480 @@
-//! Matching values of a policy against facts of a request.
+//! One field of a rule held against the facts of a request.
+//!
+//! Every matcher answers in two readings. `Certain`: the request surely has the value. `Possible`: some application
+//! could understand the request as having it, or the fact is not known. What widens access is read as certain, what
+//! narrows it as possible; a negation swaps the two. So doubt (a header that comes twice, an HTTP field on a TCP
+//! connection, an address nobody told) never helps an ALLOW and never hinders a DENY.
+use std::{borrow::Cow, net::IpAddr};
+
+use http::{HeaderMap, HeaderName};
+use serde_json::Value;
+
+use crate::{Protocol, Request};
+
+mod cidr;
+mod template;
+
+pub(crate) use cidr::Cidr;
+pub(crate) use template::{Template, TemplateFault};
+
+/// How sure a match must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// For what allows.
+    Certain,
+    /// For what denies.
+    Possible,
+}
+
+impl Reading {
+    /// The reading inside a negation.
+    pub(crate) fn negated(self) -> Self {
+        match self {
+            Self::Certain => Self::Possible,
+            Self::Possible => Self::Certain,
+        }
+    }
+}
+
+/// One field of a rule: `values` or its negation.
+#[derive(Debug)]
+pub(crate) struct Check {
+    /// As the policy writes it.
+    pub(crate) field: Cow<'static, str>,
+    /// The values in the policy, for explanations.
+    pub(crate) wanted: Box<[String]>,
+    /// Whether the request must have none of them.
+    pub(crate) negated: bool,
+    /// Already swapped when negated.
+    pub(crate) reading: Reading,
+    /// The values, compiled.
+    pub(crate) matcher: Matcher,
+}
+
+impl Check {
+    /// Whether the request satisfies the field.
+    pub(crate) fn holds(&self, facts: &Facts) -> bool {
+        self.matcher.test(facts, self.reading) != self.negated
+    }
+}
+
+/// The values of a field; the request must have one of them.
+#[derive(Debug)]
+pub(crate) enum Matcher {
+    /// Principals without `spiffe://`.
+    Principal(Box<[Text]>),
+    /// `iss/sub`, as two patterns.
+    RequestPrincipal(Box<[(Text, Text)]>),
+    /// `/ns/<namespace>/` of the identity.
+    Namespace(Box<[Text]>),
+    /// Namespace and account.
+    ServiceAccount(Box<[ServiceAccount]>),
+    /// Trust domain of the identity.
+    TrustDomain(Box<[Text]>),
+    /// Direct peer.
+    SourceIp(Box<[Cidr]>),
+    /// Original caller.
+    RemoteIp(Box<[Cidr]>),
+    /// Host names.
+    Host(Box<[HostPattern]>),
+    /// Ports of the workload.
+    Port(Box<[u16]>),
+    /// Methods.
+    Method(Methods),
+    /// Paths.
+    Path(Box<[PathMatch]>),
+    /// A request header.
+    Header(HeaderName, Box<[Text]>),
+    /// A claim, by its path into the token.
+    Claim(Box<[String]>, Box<[Text]>),
+    /// TLS server name.
+    Sni(Box<[Text]>),
+}
+
+/// A request with what is computed once for all rules.
+pub(crate) struct Facts<'a> {
+    pub(crate) request: &'a Request<'a>,
+    /// SPIFFE URI, `None` unless it is one.
+    pub(crate) uri: Option<&'a str>,
+    /// The same without `spiffe://`.
+    pub(crate) principal: Option<&'a str>,
+    host: Host<'a>,
+    method: u16,
+    source_ip: Option<IpAddr>,
+    remote_ip: Option<IpAddr>,
+}
+
+impl<'a> Facts<'a> {
+    pub(crate) fn new(request: &'a Request<'a>) -> Self {
+        let principal =
+            request.principal.and_then(|uri| uri.strip_prefix("spiffe://")).filter(|principal| !principal.is_empty());
+        Self {
+            request,
+            uri: principal.and(request.principal),
+            principal,
+            host: Host::parse(request.host),
+            method: method_bit(request.method),
+            // ::ffff:10.0.0.1 is 10.0.0.1, whatever the listener's socket made of it.
+            source_ip: request.source_ip.map(|ip| ip.to_canonical()),
+            remote_ip: request.remote_ip.map(|ip| ip.to_canonical()),
+        }
+    }
+
+    fn is_tcp(&self) -> bool {
+        self.request.protocol == Protocol::Tcp
+    }
+}
+
+impl Matcher {
+    /// Whether the field exists on HTTP only.
+    pub(crate) fn http_only(&self) -> bool {
+        matches!(
+            self,
+            Self::RequestPrincipal(_)
+                | Self::Host(_)
+                | Self::Method(_)
+                | Self::Path(_)
+                | Self::Header(..)
+                | Self::Claim(..)
+        )
+    }
+
+    fn test(&self, facts: &Facts, reading: Reading) -> bool {
+        if facts.is_tcp() && self.http_only() {
+            return reading == Reading::Possible;
+        }
+        match self {
+            Self::Principal(any) => facts.principal.is_some_and(|p| any.iter().any(|text| text.matches(p))),
+            Self::Namespace(any) => facts.uri.is_some_and(|uri| any.iter().any(|text| namespace_matches(text, uri))),
+            Self::ServiceAccount(any) => facts.principal.is_some_and(|p| any.iter().any(|one| one.matches(p))),
+            Self::TrustDomain(any) => {
+                trust_domain(facts).is_some_and(|domain| any.iter().any(|text| text.matches(domain)))
+            }
+            Self::SourceIp(any) => address_matches(any, facts.source_ip, reading),
+            Self::RemoteIp(any) => address_matches(any, facts.remote_ip, reading),
+            Self::Port(any) => any.contains(&facts.request.port),
+            Self::Sni(any) => any.iter().any(|text| text.matches_ignoring_case(facts.request.sni.unwrap_or_default())),
+            Self::Method(methods) => methods.matches(facts.method, facts.request.method, reading),
+            Self::Path(any) => any.iter().any(|path| path.matches(facts.request.path)),
+            Self::Host(any) => any.iter().any(|pattern| pattern.matches(&facts.host)),
+            Self::Header(name, any) => header_matches(facts.request.headers, name, any, reading),
+            Self::RequestPrincipal(any) => request_principal(facts).is_some_and(|(iss, sub)| {
+                any.iter().any(|(want_iss, want_sub)| want_iss.matches(iss) && want_sub.matches(sub))
+            }),
+            Self::Claim(path, any) => facts
+                .request
+                .jwt
+                .and_then(|claims| claim(claims, path))
+                .is_some_and(|found| claim_matches(path, found, any)),
+        }
+    }
+
+    /// The request's value for people; `None` when it has none.
+    pub(crate) fn got(&self, facts: &Facts) -> Option<String> {
+        if facts.is_tcp() && self.http_only() {
+            return None;
+        }
+        let some = |text: &str| Some(text).filter(|text| !text.is_empty()).map(str::to_owned);
+        match self {
+            Self::Principal(_) | Self::ServiceAccount(_) | Self::Namespace(_) => facts.principal.and_then(some),
+            Self::TrustDomain(_) => trust_domain(facts).and_then(some),
+            Self::SourceIp(_) => facts.source_ip.map(|ip| ip.to_string()),
+            Self::RemoteIp(_) => facts.remote_ip.map(|ip| ip.to_string()),
+            Self::Host(_) => some(facts.request.host),
+            Self::Port(_) => Some(facts.request.port.to_string()),
+            Self::Method(_) => some(facts.request.method),
+            Self::Path(_) => some(facts.request.path),
+            Self::Sni(_) => facts.request.sni.and_then(some),
+            Self::Header(name, _) => {
+                let lines: Vec<_> =
+                    facts.request.headers.get_all(name).iter().map(|v| String::from_utf8_lossy(v.as_bytes())).collect();
+                (!lines.is_empty()).then(|| lines.join(" | "))
+            }
+            Self::RequestPrincipal(_) => request_principal(facts).map(|(iss, sub)| format!("{iss}/{sub}")),
+            Self::Claim(path, _) => facts.request.jwt.and_then(|claims| claim(claims, path)).map(|found| match found {
+                Value::String(text) => text.clone(),
+                other => other.to_string(),
+            }),
+        }
+    }
+}
+
+/// Istio's string forms: exact, `prefix*`, `*suffix`, `*` for anything but nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Text {
+    /// The whole value.
+    Exact(Box<str>),
+    /// How it starts.
+    Prefix(Box<str>),
+    /// How it ends.
+    Suffix(Box<str>),
+    /// Not empty.
+    Present,
+}
+
+impl Text {
+    /// Reads a value; a `*` elsewhere than at one end is literal.
+    pub(crate) fn parse(value: &str) -> Self {
+        match (value, value.strip_prefix('*'), value.strip_suffix('*')) {
+            ("*", _, _) => Self::Present,
+            (_, Some(suffix), _) => Self::Suffix(suffix.into()),
+            (_, None, Some(prefix)) => Self::Prefix(prefix.into()),
+            (exact, None, None) => Self::Exact(exact.into()),
+        }
+    }
+
+    /// The text without its wildcard.
+    pub(crate) fn literal(&self) -> &str {
+        match self {
+            Self::Exact(text) | Self::Prefix(text) | Self::Suffix(text) => text,
+            Self::Present => "",
+        }
+    }
+
+    /// The same form with another text.
+    pub(crate) fn map(&self, change: impl FnOnce(&str) -> String) -> Self {
+        match self {
+            Self::Exact(text) => Self::Exact(change(text).into()),
+            Self::Prefix(text) => Self::Prefix(change(text).into()),
+            Self::Suffix(text) => Self::Suffix(change(text).into()),
+            Self::Present => Self::Present,
+        }
+    }
+
+    pub(crate) fn matches(&self, value: &str) -> bool {
+        self.matches_bytes(value.as_bytes())
+    }
+
+    fn matches_bytes(&self, value: &[u8]) -> bool {
+        match self {
+            Self::Exact(text) => value == text.as_bytes(),
+            Self::Prefix(text) => value.starts_with(text.as_bytes()),
+            Self::Suffix(text) => value.ends_with(text.as_bytes()),
+            Self::Present => !value.is_empty(),
+        }
+    }
+
+    fn matches_ignoring_case(&self, value: &str) -> bool {
+        let value = value.as_bytes();
+        match self {
+            Self::Exact(text) => value.eq_ignore_ascii_case(text.as_bytes()),
+            Self::Prefix(text) => {
+                value.get(..text.len()).is_some_and(|head| head.eq_ignore_ascii_case(text.as_bytes()))
+            }
+            Self::Suffix(text) => value
+                .len()
+                .checked_sub(text.len())
+                .and_then(|at| value.get(at..))
+                .is_some_and(|tail| tail.eq_ignore_ascii_case(text.as_bytes())),
+            Self::Present => !value.is_empty(),
+        }
+    }
+}
+
+/// `.*/ns/<namespace>/.*` over the whole URI, which is what Istio asks of Envoy; so it holds in any trust domain.
+fn namespace_matches(text: &Text, uri: &str) -> bool {
+    uri.match_indices("/ns/").any(|(at, found)| {
+        let rest = uri.get(at + found.len()..).unwrap_or_default();
+        match text {
+            Text::Exact(name) => rest.strip_prefix(&**name).is_some_and(|tail| tail.starts_with('/')),
+            Text::Prefix(name) => rest.strip_prefix(&**name).is_some_and(|tail| tail.contains('/')),
+            Text::Suffix(name) => rest
+                .match_indices(&**name)
+                .any(|(end, name)| rest.get(end + name.len()..).is_some_and(|tail| tail.starts_with('/'))),
+            Text::Present => rest.contains('/'),
+        }
+    })
+}
+
+/// A service account of a namespace, in any trust domain.
+#[derive(Debug)]
+pub(crate) struct ServiceAccount {
+    /// `/ns/<namespace>/`.
+    pub(crate) namespace: Box<str>,
+    /// `sa/<account>`.
+    pub(crate) account: Box<str>,
+}
+
+impl ServiceAccount {
+    /// `.+/ns/<namespace>/(.+/|)sa/<account>(/.+)?`, as Istio asks of Envoy, with every character literal.
+    fn matches(&self, principal: &str) -> bool {
+        principal.match_indices(&*self.namespace).any(|(at, found)| {
+            let rest = principal.get(at + found.len()..).unwrap_or_default();
+            at > 0
+                && rest.match_indices(&*self.account).any(|(start, found)| {
+                    let tail = rest.get(start + found.len()..).unwrap_or_default();
+                    let whole = start == 0 || (start > 1 && rest.get(..start).is_some_and(|head| head.ends_with('/')));
+                    whole && (tail.is_empty() || (tail.len() > 1 && tail.starts_with('/')))
+                })
+        })
+    }
+}
+
+fn trust_domain<'a>(facts: &Facts<'a>) -> Option<&'a str> {
+    facts.principal.and_then(|principal| principal.split('/').next())
+}
+
+/// An address nobody told could be any.
+fn address_matches(any: &[Cidr], ip: Option<IpAddr>, reading: Reading) -> bool {
+    match ip {
+        Some(ip) => any.iter().any(|cidr| cidr.contains(ip)),
+        None => reading == Reading::Possible,
+    }
+}
+
+/// A request's host, split.
+struct Host<'a> {
+    /// Without port and trailing dot; brackets of an IPv6 address kept.
+    name: &'a str,
+    port: Option<&'a str>,
+}
+
+impl<'a> Host<'a> {
+    fn parse(host: &'a str) -> Self {
+        let host = host.trim();
+        let (name, port) = split_port(host);
+        Self { name: name.trim_end_matches('.'), port }
+    }
+}
+
+/// `example.com:8080` and `[::1]:8080`; what follows the last colon is a port only when it looks like one.
+fn split_port(host: &str) -> (&str, Option<&str>) {
+    match host.rsplit_once(':') {
+        Some((name, port)) if !name.ends_with(':') && (!name.contains(':') || name.ends_with(']')) => {
+            (name, Some(port))
+        }
+        _ => (host, None),
+    }
+}
+
+/// A host in a policy. Without a port it means the host at any port, as a port in `Host` is the caller's word only.
+#[derive(Debug)]
+pub(crate) struct HostPattern {
+    name: Text,
+    port: Option<Box<str>>,
+}
+
+impl HostPattern {
+    /// Reads `example.com`, `*.example.com`, `example.*`, `example.com:8080`, `example.com:*`.
+    pub(crate) fn parse(value: &str) -> Self {
+        let (name, port) = match split_port(value) {
+            (name, Some(port)) if !name.is_empty() && port.bytes().all(|b| b.is_ascii_digit() || b == b'*') => {
+                (name, Some(port).filter(|port| *port != "*" && !port.is_empty()))
+            }
+            _ => (value, None),
+        };
+        let name = match Text::parse(name) {
+            // A trailing dot in front of a wildcard is the label's own dot.
+            prefix @ Text::Prefix(_) => prefix,
+            other => other.map(|text| text.trim_end_matches('.').to_owned()),
+        };
+        Self { name, port: port.map(Into::into) }
+    }
+
+    fn matches(&self, host: &Host) -> bool {
+        self.name.matches_ignoring_case(host.name) && self.port.as_deref().is_none_or(|port| host.port == Some(port))
+    }
+}
+
+/// Methods: the common ones as bits.
+#[derive(Debug, Default)]
+pub(crate) struct Methods {
+    bits: u16,
+    texts: Vec<Text>,
+}
+
+const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"];
+
+fn method_bit(method: &str) -> u16 {
+    METHODS.iter().position(|known| *known == method).map_or(0, |at| 1 << at)
+}
+
+impl Methods {
+    /// Reads the values.
+    pub(crate) fn parse(values: &[String]) -> Self {
+        let mut methods = Self::default();
+        for value in values {
+            match method_bit(value) {
+                0 => methods.texts.push(Text::parse(value)),
+                bit => methods.bits |= bit,
+            }
+        }
+        methods
+    }
+
+    fn matches(&self, bit: u16, method: &str, reading: Reading) -> bool {
+        if self.bits & bit != 0 {
+            return true;
+        }
+        match reading {
+            Reading::Certain => self.texts.iter().any(|text| text.matches(method)),
+            // Methods are case-sensitive (RFC 9110 §9.1), but not every application knows.
+            Reading::Possible => {
+                self.texts.iter().any(|text| text.matches_ignoring_case(method))
+                    || (bit == 0
+                        && METHODS
+                            .iter()
+                            .any(|known| self.bits & method_bit(known) != 0 && known.eq_ignore_ascii_case(method)))
+            }
+        }
+    }
+}
+
+/// One value of `paths`.
+#[derive(Debug)]
+pub(crate) enum PathMatch {
+    /// Exact, prefix, suffix, any.
+    Text(Text),
+    /// With `{*}` or `{**}`.
+    Template(Template),
+}
+
+impl PathMatch {
+    fn matches(&self, path: &str) -> bool {
+        match self {
+            Self::Text(text) => text.matches(path),
+            Self::Template(template) => template.matches(path),
+        }
+    }
+}
+
+/// Certain: the header is there and each of its lines, whole, is one of the values. Possible: one line, or one member
+/// of a comma-separated list in it, is (RFC 9110 §5.3 lets an intermediary join lines so).
+fn header_matches(headers: &HeaderMap, name: &HeaderName, any: &[Text], reading: Reading) -> bool {
+    let mut lines = headers.get_all(name).iter().map(|value| value.as_bytes().trim_ascii()).peekable();
+    if lines.peek().is_none() {
+        return false;
+    }
+    let one = |value: &[u8]| any.iter().any(|text| *text == Text::Present || text.matches_bytes(value));
+    match reading {
+        Reading::Certain => lines.all(one),
+        Reading::Possible => {
+            lines.any(|line| one(line) || line.split(|byte| *byte == b',').any(|member| one(member.trim_ascii())))
+        }
+    }
+}
+
+/// Issuer and subject, when both are there.
+fn request_principal<'a>(facts: &Facts<'a>) -> Option<(&'a str, &'a str)> {
+    let text = |name: &str| facts.request.jwt?.get(name)?.as_str().filter(|text| !text.is_empty());
+    Some((text("iss")?, text("sub")?))
+}
+
+fn claim<'a>(claims: &'a Value, path: &[String]) -> Option<&'a Value> {
+    path.iter().try_fold(claims, |value, name| value.get(name.as_str()))
+}
+
+/// A string is compared whole, or word by word for `scope` and `permission`; of a list any member; numbers and
+/// booleans never match.
+fn claim_matches(path: &[String], found: &Value, any: &[Text]) -> bool {
+    let one = |value: &str| any.iter().any(|text| text.matches(value));
+    match (found, path) {
+        (Value::String(text), [name]) if matches!(name.as_str(), "scope" | "permission") => {
+            text.split_ascii_whitespace().any(one)
+        }
+        (Value::String(text), _) => one(text),
+        (Value::Array(members), _) => members.iter().filter_map(Value::as_str).any(one),
+        _ => false,
+    }
+}
+

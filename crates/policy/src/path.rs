@@ -166,3 +166,48 @@ fn encode(byte: u8, out: &mut String) {
         out.push(DIGITS.get(usize::from(nibble)).copied().unwrap_or('0'));
     }
 }
+
+/// The spelling that normalization gives the characters of a policy's path, without touching its structure: what
+/// stays structurally odd (`//`, `;`, `%2F`, dot segments) can match no normalized request.
+pub(crate) fn canonical_spelling(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [byte, tail @ ..] = rest {
+        rest = tail;
+        match (*byte, rest) {
+            (b'%', [high, low, tail @ ..]) => match (hex(*high), hex(*low)) {
+                (Some(high), Some(low)) => {
+                    rest = tail;
+                    match high << 4 | low {
+                        value if decodable(value) => out.push(char::from(value)),
+                        value => encode(value, &mut out),
+                    }
+                }
+                _ => out.push('%'),
+            },
+            (byte @ (0x21..=0x7e), _)
+                if !matches!(byte, b'"' | b'<' | b'>' | b'^' | b'`' | b'{' | b'|' | b'}' | b'[' | b']') =>
+            {
+                out.push(char::from(byte));
+            }
+            (byte, _) => encode(byte, &mut out),
+        }
+    }
+    out
+}
+
+/// Why no normalized path can have this text in it, if so. `whole` when the text is the whole path.
+pub(crate) fn never_normal(text: &str, whole: bool) -> Option<&'static str> {
+    let has = |what: &str| text.contains(what);
+    if has("//") || has("\\") || has("%2F") || has("%5C") {
+        Some("it holds `//`, `\\` or an encoded slash, which requests never have after normalization")
+    } else if has(";") {
+        Some("it holds `;`, and parameters are cut off requests before they are compared")
+    } else if has("?") || has("#") {
+        Some("it holds `?` or `#`, and query and fragment are not compared")
+    } else if has("/./") || has("/../") || (whole && (text.ends_with("/.") || text.ends_with("/.."))) {
+        Some("it holds a dot segment, which requests never have after normalization")
+    } else {
+        None
+    }
+}

@@ -1,0 +1,83 @@
+//! Path templates: `{*}` is one segment, `{**}` any number of characters.
+
+/// A path with `{*}` and at most one `{**}`, which comes after every `{*}` (Envoy's uri_template).
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Template {
+    head: Box<[Segment]>,
+    /// What must follow `{**}`, with its leading slash; `None` without `{**}`.
+    tail: Option<Box<str>>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Segment {
+    Literal(Box<str>),
+    Any,
+}
+
+/// Why a text is no template.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TemplateFault {
+    /// No leading slash.
+    NotAbsolute,
+    /// Braces or stars other than whole `{*}` and `{**}` segments.
+    Operator,
+    /// An operator after `{**}`.
+    AfterRest,
+}
+
+impl Template {
+    /// Reads a template; `literal` gives each literal part its canonical spelling.
+    pub(crate) fn parse(text: &str, literal: impl Fn(&str) -> String) -> Result<Self, TemplateFault> {
+        let mut rest = text.strip_prefix('/').ok_or(TemplateFault::NotAbsolute)?;
+        let mut head = Vec::new();
+        loop {
+            let (segment, more) = match rest.split_once('/') {
+                Some((segment, more)) => (segment, Some(more)),
+                None => (rest, None),
+            };
+            match segment {
+                "{*}" => head.push(Segment::Any),
+                "{**}" => {
+                    let tail = rest.get("{**}".len()..).unwrap_or_default();
+                    return if tail.contains("{*}") || tail.contains("{**}") {
+                        Err(TemplateFault::AfterRest)
+                    } else if tail.contains(['{', '}', '*']) {
+                        Err(TemplateFault::Operator)
+                    } else {
+                        Ok(Self { head: head.into(), tail: Some(literal(tail).into()) })
+                    };
+                }
+                _ if segment.contains(['{', '}', '*']) => return Err(TemplateFault::Operator),
+                _ => head.push(Segment::Literal(literal(segment).into())),
+            }
+            match more {
+                Some(more) => rest = more,
+                None => return Ok(Self { head: head.into(), tail: None }),
+            }
+        }
+    }
+
+    /// Whether a normalized path matches.
+    pub(crate) fn matches(&self, path: &str) -> bool {
+        let Some(mut rest) = path.strip_prefix('/') else { return false };
+        let mut segments = self.head.iter().peekable();
+        while let Some(segment) = segments.next() {
+            let (found, more) = match rest.split_once('/') {
+                Some((found, more)) => (found, Some(more)),
+                None => (rest, None),
+            };
+            let same = match segment {
+                Segment::Literal(literal) => **literal == *found,
+                Segment::Any => !found.is_empty(),
+            };
+            let last = segments.peek().is_none() && self.tail.is_none();
+            match more {
+                _ if !same => return false,
+                None => return last,
+                Some(_) if last => return false,
+                Some(more) => rest = more,
+            }
+        }
+        self.tail.as_deref().is_some_and(|tail| rest.ends_with(tail))
+    }
+}
