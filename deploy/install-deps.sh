@@ -54,6 +54,12 @@ if [ ${#packages[@]} -gt 0 ]; then
     echo "create_main_cluster = false" | as_root tee "$conf" >/dev/null
   fi
   echo "installing: ${packages[*]}"
+  policy=/usr/sbin/policy-rc.d # Debian asks it whether an installed service may start: ours are started by nobody but us
+  if [ ! -e $policy ]; then
+    printf '#!/bin/sh\nexit 101\n' | as_root tee $policy >/dev/null
+    as_root chmod 755 $policy
+    trap 'as_root rm -f $policy' EXIT
+  fi
   as_root apt-get update -qq
   as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends \
     -o Dpkg::Options::=--force-confold "${packages[@]}"
