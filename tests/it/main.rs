@@ -1,3 +1,5 @@
 //! The one test binary: tidy, component, end to end.
+mod binaries;
+mod cli_reference;
 mod eventually;
 mod tidy;

@@ -367,13 +367,15 @@ let t = "six \" seven"; seven();
         fn a<'a>(x: &'a str) -> char {     }|
                                      let s =                     ; let c =     ; let b = b        ; five();|
         let t =               ; seven();|
-    "#]].assert_eq(&shown(&source.code));
+    "#]]
+    .assert_eq(&shown(&source.code));
     expect![[r#"
         |
                                              // "one|
         /* two /* nested */ still */|
         |
-    "#]].assert_eq(&shown(&source.comments));
+    "#]]
+    .assert_eq(&shown(&source.comments));
 }
 
 #[test]

@@ -93,7 +93,7 @@ pub(super) const NO_IGNORE: Rule = Rule {
 };
 
 /// Types that hold a secret. What is made of them cannot derive `Debug` either.
-const SECRETS: &[&str] = &["Secret"];
+const SECRETS: &[&str] = &["Secret", "PrivateKey", "Authority", "AuthorityKey"];
 
 pub(super) const SECRET: Rule = Rule {
     name: "secret",
