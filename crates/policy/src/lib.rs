@@ -12,6 +12,8 @@ mod matcher;
 mod path;
 mod request;
 mod rules;
+#[cfg(test)]
+mod testing;
 
 pub use decision::{Allow, Decision, Deny, Reason, RuleRef};
 pub use error::CompileError;

@@ -477,4 +477,3 @@ fn claim_matches(path: &[String], found: &Value, any: &[Text]) -> bool {
         _ => false,
     }
 }
-

@@ -211,3 +211,6 @@ pub(crate) fn never_normal(text: &str, whole: bool) -> Option<&'static str> {
         None
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -297,3 +297,6 @@ pub(crate) fn audit_from_str(word: &str) -> Option<Audit> {
         .into_iter()
         .find(|audit| audit_as_str(*audit) == word)
 }
+
+#[cfg(test)]
+mod tests;
