@@ -2,10 +2,11 @@
 # postgres.sh NAME: runs one store of the shop, a PostgreSQL server of its own, in the foreground.
 #
 # NAME is the store's node in ward.yaml (`orders-db`); its database and role carry the name without `-db`.
-# The first start makes the data directory, the role, the database and a password:
+# The first start makes the data directory, the role, the database and a password, all in $WARD_DATA_DIR, which Ward
+# sets to .ward/data/NAME (by hand, that is the default):
 #
-#   ${WARD_STATE_DIR:-.ward}/data/NAME/pgdata      the data
-#   ${WARD_STATE_DIR:-.ward}/data/NAME/password    the role's password, for the one service that uses this store
+#   $WARD_DATA_DIR/pgdata      the data
+#   $WARD_DATA_DIR/password    the role's password, for the one service that uses this store
 #
 # The server listens on 127.0.0.1:$PORT only. Under `ward up` as root that is the loopback of the store's own network
 # namespace: nobody but the store's sidecar can connect, and the sidecar lets in exactly the nodes that have a flow here.
@@ -43,7 +44,7 @@ if [ ! -x "$bin/postgres" ] || [ ! -x "$bin/initdb" ]; then
     [ -x "$bin/initdb" ] || fail "there is a postgres in $bin but no initdb: apt-get install postgresql"
 fi
 
-store=${WARD_STATE_DIR:-.ward}/data/$name
+store=${WARD_DATA_DIR:-${WARD_STATE_DIR:-.ward}/data/$name}
 mkdir -p "$store" || fail "$(id -un) cannot make $store: it needs a directory there that $(id -un) may write, \
 and every directory above must let it pass (chmod o+x)"
 [ -w "$store" ] || fail "$store belongs to $(stat -c %U "$store") and $(id -un) cannot write there: \
