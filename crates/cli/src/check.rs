@@ -1,23 +1,51 @@
 //! `ward check`: everything that is wrong with a model, at once.
 use std::{path::PathBuf, process::ExitCode};
 
-use crate::{model_dir, output::Output};
+use serde::Serialize;
+
+use crate::{
+    diagnostics, model_dir,
+    output::{self, Output},
+};
 
 /// Check a model and print everything that is wrong with it
+///
+/// All mistakes are listed at once, each with its place and what to do about it. Warnings name what the model declares
+/// and nothing enforces yet.
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  ward check examples/shop\n\n\
-Exit codes: 0 no errors, 1 errors found, 2 the directory cannot be read")]
+#[command(
+    after_help = "Examples:\n  ward check examples/shop\n  ward check -o json . | jq '.diagnostics[].message'\n\n\
+Exit codes: 0 no errors, 1 errors found, 2 the directory cannot be read"
+)]
 pub(crate) struct Args {
     /// The directory that holds ward.yaml
     #[arg(default_value = ".")]
     dir: PathBuf,
+    /// Count warnings as errors
+    #[arg(long)]
+    strict: bool,
     #[command(flatten)]
     output: Output,
+}
+
+/// What `-o json` prints.
+#[derive(Serialize)]
+struct Checked<'a> {
+    errors: usize,
+    warnings: usize,
+    diagnostics: &'a [model::Diagnostic],
 }
 
 /// Runs it.
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let files = model_dir::read(&args.dir)?;
-    let _ = (files, args.output.is_json());
-    anyhow::bail!("not built yet")
+    let loaded = model::load(&files);
+    let (errors, warnings) = (loaded.errors(), loaded.warnings());
+    if args.output.is_json() {
+        output::print_json(&Checked { errors, warnings, diagnostics: &loaded.diagnostics })?;
+    } else {
+        output::print(&diagnostics::render(&files, &loaded.diagnostics))?;
+    }
+    let refused = errors > 0 || args.strict && warnings > 0;
+    Ok(if refused { ExitCode::from(output::FINDINGS) } else { ExitCode::SUCCESS })
 }

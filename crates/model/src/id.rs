@@ -39,6 +39,12 @@ pub enum IdError {
 }
 
 impl Name {
+    /// A name of our own, known to be one.
+    pub(crate) fn known(text: &'static str) -> Self {
+        debug_assert!(Self::try_from(text.to_owned()).is_ok());
+        Self(text.into())
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0

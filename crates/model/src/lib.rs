@@ -5,8 +5,9 @@ mod closest;
 pub mod diagnostic;
 pub mod id;
 pub mod istio;
-mod load;
+pub mod load;
 pub mod mesh;
+pub mod words;
 
 pub use closest::closest;
 pub use diagnostic::{Diagnostic, Severity, SourceFile};
