@@ -163,7 +163,7 @@ impl Shop {
         let reservation: Reservation = match answer {
             Ok(answer) if answer.status.is_success() => answer.json()?,
             Ok(answer) => match state::after_refused_reservation(answer.status) {
-                Some(end) => return Ok(self.ledger.end(order, end).await?),
+                Some(end) => return self.ledger.end(order, end).await,
                 None => return Err(unknown_outcome()),
             },
             Err(_) => return Err(unknown_outcome()),
@@ -174,7 +174,7 @@ impl Shop {
         let charge = NewCharge { id: order.id.clone(), amount_cents: amount, card };
         match self.upstreams.payments.call(context, Method::POST, "/charges", None, Some(&charge)).await {
             Ok(answer) => match state::after_charge(answer.status) {
-                Some(OrderState::Placed) => Ok(self.ledger.end(order, OrderState::Placed).await?),
+                Some(OrderState::Placed) => self.ledger.end(order, OrderState::Placed).await,
                 Some(end) => self.give_up(context, order, end).await,
                 None => Err(unknown_outcome()),
             },
@@ -189,7 +189,7 @@ impl Shop {
         match self.upstreams.inventory.call(context, Method::DELETE, &path, None, None::<&()>).await {
             // 404: nothing was held.
             Ok(answer) if answer.status.is_success() || answer.status == StatusCode::NOT_FOUND => {
-                Ok(self.ledger.end(order, end).await?)
+                self.ledger.end(order, end).await
             }
             _ => Err(unknown_outcome()),
         }

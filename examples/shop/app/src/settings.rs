@@ -5,8 +5,11 @@ use crate::call::Upstream;
 
 /// The environment, behind a lookup so that tests need no process-wide state.
 pub(crate) struct Settings {
-    lookup: Box<dyn Fn(&str) -> Option<String>>,
+    lookup: Lookup,
 }
+
+/// The value of a variable by its name.
+type Lookup = Box<dyn Fn(&str) -> Option<String>>;
 
 /// A service's database: one store node of the model, one database, one role of the same name.
 #[derive(Clone, Debug, PartialEq, Eq)]
