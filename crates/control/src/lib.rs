@@ -1,1 +1,19 @@
-//! The control plane: CA, configuration distribution, API, store.
+//! The control plane: certificate authority, configuration distribution, API, store. `ward-control` is this crate with a
+//! `main`. It holds the CA's key and every secret of the mesh's state; nothing in the data path waits for it.
+pub mod ads;
+pub mod api;
+pub mod config;
+pub mod identity_service;
+pub mod issuer;
+pub mod listen;
+pub mod plane;
+pub mod registry;
+pub mod report;
+pub mod server;
+pub mod snapshot;
+pub mod store;
+pub mod verify;
+
+pub use config::Config;
+pub use plane::Plane;
+pub use server::{Running, StartError, start};
