@@ -38,6 +38,12 @@ struct Sum {
 }
 
 impl Sum {
+    /// Requests a second over the last minute.
+    fn rate(&self) -> f64 {
+        // Counts of one minute are far below the 2^53 that a double holds exactly.
+        (self.last_minute as f64) / 60.0
+    }
+
     fn add(&mut self, row: &FlowCountRow) {
         if row.allowed {
             self.allowed += row.requests;
@@ -79,7 +85,7 @@ pub async fn list(State(plane): State<Arc<Plane>>) -> Answer {
                 _ => "declared",
             };
             json!({
-                "id": flow.id,
+                "flow": flow.id,
                 "from": flow.from,
                 "to": flow.to,
                 "carries": flow.carries,
@@ -92,7 +98,7 @@ pub async fn list(State(plane): State<Arc<Plane>>) -> Answer {
                 "bytes_in": sum.bytes_in,
                 "bytes_out": sum.bytes_out,
                 "mean_us": sum.duration_us.checked_div(sum.allowed),
-                "last_minute": sum.last_minute,
+                "rate": sum.rate(),
                 "last_seen_ms": (sum.last_seen_ms > 0).then_some(sum.last_seen_ms),
             })
         })
@@ -108,7 +114,7 @@ pub async fn list(State(plane): State<Arc<Plane>>) -> Answer {
                 "denied": sum.denied,
                 // Let through without a flow: a target in dry-run mode.
                 "allowed": sum.allowed,
-                "last_minute": sum.last_minute,
+                "rate": sum.rate(),
                 "last_seen_ms": sum.last_seen_ms,
             })
         })

@@ -261,7 +261,10 @@ async fn ask(
         match tokio::time::timeout(HELD_TIMEOUT, held).await {
             Ok(Ok(())) => {}
             _ => {
-                return Err(format!("`{}` did not confirm that it expects the probe; it was not sent", target.instance));
+                return Err(format!(
+                    "`{}` did not confirm that it expects the probe; it was not sent",
+                    target.instance
+                ));
             }
         }
     }
