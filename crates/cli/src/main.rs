@@ -6,12 +6,21 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
+mod api_client;
 mod check;
+mod clock;
+mod columns;
+mod config;
 mod diagnostics;
 mod graph;
 mod init;
+mod isolation;
 mod model_dir;
 mod output;
+mod run;
+mod supervise;
+mod up;
+mod verify;
 
 /// The data-flow diagram that enforces itself.
 #[derive(Parser)]
@@ -26,6 +35,9 @@ enum Command {
     Init(init::Args),
     Check(check::Args),
     Graph(graph::Args),
+    Up(up::Args),
+    Run(run::Args),
+    Verify(verify::Args),
     Completions(Completions),
 }
 
@@ -43,6 +55,9 @@ fn main() -> ExitCode {
         Command::Init(args) => init::run(args),
         Command::Check(args) => check::run(args),
         Command::Graph(args) => graph::run(args),
+        Command::Up(args) => up::run(args),
+        Command::Run(args) => run::run(args),
+        Command::Verify(args) => verify::run(args),
         Command::Completions(args) => {
             let mut script = Vec::new();
             clap_complete::generate(args.shell, &mut Cli::command(), "ward", &mut script);

@@ -1,0 +1,44 @@
+//! Log files of child processes: appended to, and bounded at each start by setting the old one aside.
+use std::{
+    ffi::OsString,
+    fs::{self, File},
+    io::{self, Read as _, Seek as _, SeekFrom},
+    path::{Path, PathBuf},
+};
+
+/// A log file larger than this at the start of its process becomes `<name>.1`, replacing the one before.
+const BYTES_MAX: u64 = 8 << 20;
+/// How much of the end of a log is read to show its last lines.
+const TAIL_BYTES: u64 = 8 << 10;
+
+/// Opens a log for a process about to be started.
+///
+/// # Errors
+/// It cannot be made or set aside.
+pub(crate) fn open(path: &Path) -> io::Result<File> {
+    if fs::metadata(path).is_ok_and(|meta| meta.len() > BYTES_MAX) {
+        fs::rename(path, aside(path))?;
+    }
+    super::append_to(path)
+}
+
+fn aside(path: &Path) -> PathBuf {
+    let mut name = path.file_name().map(OsString::from).unwrap_or_default();
+    name.push(".1");
+    path.with_file_name(name)
+}
+
+/// The last lines of a log, at most `lines`; empty when it cannot be read, for it is only shown beside an error.
+pub(crate) fn tail(path: &Path, lines: usize) -> Vec<String> {
+    let read = || -> io::Result<String> {
+        let mut file = File::open(path)?;
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(TAIL_BYTES)))?;
+        let mut bytes = Vec::new();
+        file.take(TAIL_BYTES).read_to_end(&mut bytes)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    let text = read().unwrap_or_default();
+    let all: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    all.iter().skip(all.len().saturating_sub(lines)).map(|line| (*line).to_owned()).collect()
+}
