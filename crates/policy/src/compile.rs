@@ -35,13 +35,19 @@ pub(crate) fn full_name(policy: &AuthorizationPolicy) -> String {
 }
 
 /// Whether a policy selects a workload: same or root namespace, and every label of the selector. One with `targetRefs`
-/// selects everything in its namespace, so that it is compiled, and refused.
+/// or a faulty label selects everything in its namespace, so that it is compiled, and refused.
 pub(crate) fn selects(policy: &AuthorizationPolicy, workload: &Workload) -> bool {
     let namespace = namespace(policy);
     (namespace == workload.namespace || namespace == workload.root_namespace)
         && policy.spec.selector.as_ref().is_none_or(|selector| {
-            selector.match_labels.iter().all(|(name, value)| workload.labels.get(name) == Some(value))
+            let mut labels = selector.match_labels.iter();
+            labels.all(|(name, value)| faulty_label(name, value) || workload.labels.get(name) == Some(value))
         })
+}
+
+/// A label is a name and a whole value.
+fn faulty_label(name: &str, value: &str) -> bool {
+    name.is_empty() || name.contains('*') || value.contains('*')
 }
 
 /// A policy, compiled.
@@ -127,7 +133,7 @@ impl<'a> Compiler<'a> {
         }
         if let Some(selector) = &policy.spec.selector {
             for (name, value) in &selector.match_labels {
-                if name.is_empty() || name.contains('*') || value.contains('*') {
+                if faulty_label(name, value) {
                     let at = format!("spec.selector.matchLabels[{name}]");
                     self.error(&at, "a label is compared whole, without wildcards", "write the label's full value");
                 }

@@ -225,9 +225,22 @@ impl RuleReport {
 
     /// Every field, satisfied or not.
     fn words(&self) -> String {
+        self.each(FieldReport::to_string)
+    }
+
+    /// Why a rule matched that had better not: what the request has, and what the rule looks for.
+    fn evidence(&self) -> String {
+        self.each(|field| {
+            let got = field.got.as_deref().unwrap_or("none");
+            let is = if field.negated { "is none of" } else { "matches" };
+            format!("{} {got} {is} {}", field.word(), field.shown())
+        })
+    }
+
+    fn each(&self, words: impl Fn(&FieldReport) -> String) -> String {
         match self.fields.as_slice() {
-            [] => "it asks for nothing in particular".to_owned(),
-            fields => fields.iter().map(FieldReport::to_string).collect::<Vec<_>>().join(", "),
+            [] => "it matches everything".to_owned(),
+            fields => fields.iter().map(words).collect::<Vec<_>>().join(", "),
         }
     }
 }
@@ -253,20 +266,23 @@ impl FieldReport {
     }
 }
 
+impl FieldReport {
+    /// The values of the policy; a long list helps nobody, and the JSON form has all of it.
+    fn shown(&self) -> String {
+        let (shown, more) = self.wanted.split_at(self.wanted.len().min(4));
+        let shown = shown.join(" or ");
+        if more.is_empty() { shown } else { format!("{shown} or {} more", more.len()) }
+    }
+}
+
 impl fmt::Display for FieldReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let got = self.got.as_deref().unwrap_or("none");
         if self.ok {
             return write!(f, "{} {got} ok", self.word());
         }
-        // A long list helps nobody; the JSON form has all of it.
-        let (shown, more) = self.wanted.split_at(self.wanted.len().min(4));
-        let not = if self.negated { "not " } else { "" };
-        write!(f, "{} wanted {not}{}", self.word(), shown.join(if self.negated { " nor " } else { " or " }))?;
-        if !more.is_empty() {
-            write!(f, " or {} more", more.len())?;
-        }
-        write!(f, " got {got}")
+        let none = if self.negated { "none of " } else { "" };
+        write!(f, "{} wanted {none}{} got {got}", self.word(), self.shown())
     }
 }
 
@@ -293,7 +309,7 @@ impl fmt::Display for Explanation {
                 rule.name()
             ),
             (Reason::NoProvider, Some(rule)) => {
-                write!(f, "{} denies {request}: its provider cannot be asked: {}", rule.name(), rule.words())
+                write!(f, "{} denies {request}: its provider cannot be asked: {}", rule.name(), rule.evidence())
             }
             (Reason::NothingAllowed, _) => {
                 write!(f, "nothing allows {request}: no flow leads here and no rule allows anything")
@@ -305,7 +321,7 @@ impl fmt::Display for Explanation {
                     None => Ok(()),
                 }
             }
-            (_, Some(rule)) => write!(f, "{} denies {request}: {}", rule.name(), rule.words()),
+            (_, Some(rule)) => write!(f, "{} denies {request}: {}", rule.name(), rule.evidence()),
             (reason, None) => write!(f, "{request} is denied: {reason}"),
         }
     }

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use model::{
-    Auth, Flow, Model, Node, NodeKind, Role,
+    Auth, Flow, Model, Node, NodeKind, Role, SpiffeId,
     allow::AllowEntry,
     istio::{
         AUDIT_ANNOTATION, Action, AuthorizationPolicy, AuthorizationSpec, Condition, FLOW_ANNOTATION, From, Metadata,
@@ -44,6 +44,34 @@ pub fn workload_for(model: &Model, node: &str) -> Option<Workload> {
         trust_domain: model.trust_domain.to_string(),
         aliases: model.mesh.aliases.iter().map(ToString::to_string).collect(),
     })
+}
+
+/// The identity a node proves when it calls another: its own when it is under Ward or a party with `auth: mtls`, else
+/// none.
+pub fn identity_of(model: &Model, node: &str) -> Option<SpiffeId> {
+    model.nodes.get(node).filter(|found| proves_identity(found)).and_then(|_| model.spiffe_id(node))
+}
+
+/// Compiles the rule set of every node under Ward, to see whether all of them compile: what they warn about, each
+/// warning once.
+///
+/// # Errors
+/// Everything that is not understood in any of them, each fault once.
+pub fn check(model: &Model) -> Result<Vec<CompileError>, Vec<CompileError>> {
+    let (mut errors, mut warnings) = (Vec::new(), Vec::new());
+    for (node, _) in model.nodes.iter().filter(|(_, node)| node.under_ward()) {
+        let (found, list) = match rule_set_for(model, node.as_str()) {
+            Ok(set) => (set.warnings().to_vec(), &mut warnings),
+            Err(found) => (found, &mut errors),
+        };
+        for fault in found {
+            // A policy may select many nodes.
+            if !list.contains(&fault) {
+                list.push(fault);
+            }
+        }
+    }
+    if errors.is_empty() { Ok(warnings) } else { Err(errors) }
 }
 
 /// The rule set of a node.

@@ -3,6 +3,7 @@
 //!
 //! Fails closed: a policy that is not understood refuses the whole set, a fact that is missing or ambiguous never
 //! helps an ALLOW and never hinders a DENY.
+pub mod ask;
 mod compile;
 mod decision;
 mod error;
@@ -18,7 +19,7 @@ mod testing;
 pub use decision::{Allow, Decision, Deny, Reason, RuleRef};
 pub use error::CompileError;
 pub use explain::{Explanation, FieldReport, RequestReport, RuleReport};
-pub use flows::{policies_for, rule_set_for, workload_for};
+pub use flows::{identity_of, policies_for, rule_set_for, workload_for};
 pub use path::{PathFault, normalize_path};
 pub use request::{Protocol, Request};
 pub use rules::{RuleSet, Workload};

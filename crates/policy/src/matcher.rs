@@ -176,7 +176,17 @@ impl Matcher {
         }
         let some = |text: &str| Some(text).filter(|text| !text.is_empty()).map(str::to_owned);
         match self {
-            Self::Principal(_) | Self::ServiceAccount(_) | Self::Namespace(_) => facts.principal.and_then(some),
+            Self::Principal(_) => facts.principal.and_then(some),
+            // The part that is compared, when the identity has the usual form; else all of it.
+            Self::Namespace(_) | Self::ServiceAccount(_) => {
+                let principal = facts.principal?;
+                let parts: Vec<&str> = principal.split('/').collect();
+                match (self, parts.as_slice()) {
+                    (Self::Namespace(_), [_, "ns", namespace, "sa", _]) => some(namespace),
+                    (_, [_, "ns", namespace, "sa", account]) => Some(format!("{namespace}/{account}")),
+                    _ => some(principal),
+                }
+            }
             Self::TrustDomain(_) => trust_domain(facts).and_then(some),
             Self::SourceIp(_) => facts.source_ip.map(|ip| ip.to_string()),
             Self::RemoteIp(_) => facts.remote_ip.map(|ip| ip.to_string()),

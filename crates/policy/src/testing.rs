@@ -127,3 +127,50 @@ pub(crate) fn decide(set: &RuleSet, requests: &str) -> String {
     }
     out
 }
+
+/// A model from its YAML, with further documents beside it.
+pub(crate) fn model(yaml: &str) -> model::Model {
+    let file = model::SourceFile { name: "ward.yaml".to_owned(), text: yaml.to_owned() };
+    let loaded = model::load(&[file]);
+    loaded.model.unwrap_or_else(|| panic!("the test's model is refused: {:#?}", loaded.diagnostics))
+}
+
+/// The shop of the design, and one node for each thing that is special.
+pub(crate) const SHOP: &str = r#"
+ward: 1
+model: shop
+trust_domain: shop.example
+zones:
+  internet: { trust: none }
+  edge: {}
+  shop: {}
+  pci: { in: shop }
+data:
+  order: { class: internal }
+  card: { class: restricted, of: pan }
+nodes:
+  customer: { kind: party, zone: internet }
+  partner: { kind: party, zone: internet, auth: mtls }
+  gateway: { kind: service, zone: edge, role: gateway, listen: [{ port: 8443, hosts: [shop.example], tls: auto }] }
+  orders: { kind: service, zone: shop, run: { command: [./shop, orders] } }
+  payments: { kind: service, zone: pci, run: { command: [./shop, payments] } }
+  orders-db: { kind: store, zone: shop, serves: [{ port: 5432, protocol: postgres }], run: { command: [./postgres.sh] } }
+  ledger: { kind: store, zone: pci, serves: [{ port: 9000, protocol: http }, { port: 9001, protocol: tcp }], run: { command: [./ledger] } }
+  attic: { kind: service, zone: shop, run: { command: [./attic] } }
+  bank: { kind: service, zone: internet, endpoints: [bank.example:443] }
+flows:
+  - { id: checkout, from: customer, to: gateway, carries: [order] }
+  - { id: bulk, from: partner, to: gateway, carries: [order], via: { allow: ["POST /bulk"] } }
+  - { id: place, from: gateway, to: orders, carries: [order], via: { allow: ["GET /orders/{*}", "POST /orders"], audit: high, cors: true } }
+  - { id: charge, from: orders, to: payments, carries: [card], via: { allow: ["POST /charges"], audit: critical } }
+  - { id: save, from: orders, to: orders-db, carries: [order] }
+  - { id: book, from: payments, to: ledger, carries: [order], via: { port: 9001 } }
+  - { id: nothing, from: orders, to: ledger, carries: [order], via: { port: 9000, allow: [] } }
+  - { id: settle, from: payments, to: bank, carries: [card] }
+  - { id: break-glass, from: orders, to: attic, carries: [order], standby: true }
+tests:
+  - { from: gateway, to: payments, request: "POST /charges", expect: deny }
+  - { from: orders, to: payments, request: "POST /charges", expect: allow }
+  - { from: orders, to: payments, request: "POST /refunds", expect: allow }
+  - { from: orders, to: orders-db, expect: allow }
+"#;

@@ -92,7 +92,9 @@ fn parameters() {
 // CVE-2020-8595, CVE-2021-32779, CVE-2021-39156: query and fragment.
 #[test]
 fn query_and_fragment() {
-    check("/admin?q=1 /admin#f /admin#f?q /admin?a#b ?q  /a%3Fb /a%23b", expect![[r#"
+    check(
+        "/admin?q=1 /admin#f /admin#f?q /admin?a#b ?q  /a%3Fb /a%23b",
+        expect![[r#"
         /admin?q=1               -> /admin
         /admin#f                 -> /admin
         /admin#f?q               -> /admin
@@ -101,13 +103,16 @@ fn query_and_fragment() {
                                  -> /
         /a%3Fb                   -> /a%3Fb
         /a%23b                   -> /a%23b
-    "#]]);
+    "#]],
+    );
 }
 
 // CVE-2019-9900 and its kind: what no application should see.
 #[test]
 fn refused() {
-    check("/a%00 /a\0b /a%0d%0ab /a%7f /a_b /a\tb /caf\u{e9} /% /%4 /%zz /%%34%31 admin http://x/y", expect![[r#"
+    check(
+        "/a%00 /a\0b /a%0d%0ab /a%7f /a_b /a\tb /caf\u{e9} /% /%4 /%zz /%%34%31 admin http://x/y",
+        expect![[r#"
         /a%00                    refused: path-encoded-control
         /a\0b                     refused: path-raw-byte
         /a%0d%0ab                refused: path-encoded-control
@@ -121,13 +126,16 @@ fn refused() {
         /%%34%31                 refused: path-bad-escape
         admin                    refused: path-not-absolute
         http://x/y               refused: path-not-absolute
-    "#]]);
+    "#]],
+    );
 }
 
 // Overlong forms of `/` and `.`, and bytes that are no character.
 #[test]
 fn utf8() {
-    check("/%c0%af /%c0%ae%c0%ae/ /%e0%80%af /%f0%80%80%af /%ff /%ed%a0%80 /caf%c3%a9 /%E2%82%AC", expect![[r#"
+    check(
+        "/%c0%af /%c0%ae%c0%ae/ /%e0%80%af /%f0%80%80%af /%ff /%ed%a0%80 /caf%c3%a9 /%E2%82%AC",
+        expect![[r#"
         /%c0%af                  refused: path-not-utf8
         /%c0%ae%c0%ae/           refused: path-not-utf8
         /%e0%80%af               refused: path-not-utf8
@@ -136,7 +144,8 @@ fn utf8() {
         /%ed%a0%80               refused: path-not-utf8
         /caf%c3%a9               -> /caf%C3%A9
         /%E2%82%AC               -> /%E2%82%AC
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
