@@ -2,8 +2,8 @@
 
 /// The candidate most like `word`, when one is near enough that a slip of the finger explains it.
 pub fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    // Long words would make the comparison quadratic in what somebody else wrote.
-    if word.is_empty() || word.len() > 128 {
+    // Numbers are near each other without meaning each other. Long words would make the comparison quadratic in what somebody else wrote.
+    if !word.contains(char::is_alphabetic) || word.len() > 128 {
         return None;
     }
     let lower = word.to_lowercase();
@@ -15,7 +15,8 @@ pub fn closest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) ->
         } else {
             let folded = candidate.to_lowercase();
             let distance = strsim::damerau_levenshtein(&lower, &folded);
-            let allowed = folded.chars().count().max(lower.chars().count()).div_ceil(3);
+            let length = folded.chars().count().max(lower.chars().count());
+            let allowed = if length > 1 { length.div_ceil(3) } else { 0 };
             let prefix =
                 lower.len() >= 3 && folded.len() >= 3 && (folded.starts_with(&lower) || lower.starts_with(&folded));
             if distance > allowed && !prefix {

@@ -56,7 +56,7 @@ pub(crate) fn flows<'y>(p: &mut Problems<'_>, item: Option<Item<'y>>, names: &Na
     all
 }
 
-const VIA_FIELDS: [&str; 15] = [
+pub(crate) const VIA_FIELDS: [&str; 15] = [
     "allow",
     "port",
     "jwt",

@@ -123,7 +123,7 @@ pub(crate) fn references(
 ) -> Vec<Name> {
     let Some(item) = item else { return Vec::new() };
     let mut names = Vec::new();
-    for element in p.list(&item, &format!("names of {what}s")) {
+    for element in p.list(&item, &format!("names of {}", section_of(what))) {
         if let Some(name) = reference(p, &element, code, what, known)
             && !names.contains(&name)
         {

@@ -124,7 +124,11 @@ impl Problems<'_> {
         if matches!(item.yaml.value, Value::Seq(_)) {
             return item.elements();
         }
-        let help = item.scalar().map(|text| format!("write `[{text}]`"));
+        let help = item.scalar().map(|text| match text.contains(char::is_whitespace) {
+            true if of == "words" => format!("write `[{}]`", text.split_whitespace().collect::<Vec<_>>().join(", ")),
+            true => format!("write `[\"{text}\"]`"),
+            false => format!("write `[{text}]`"),
+        });
         self.wrong_type(item, &format!("a list of {of}"), help);
         Vec::new()
     }

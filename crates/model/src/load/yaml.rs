@@ -179,7 +179,7 @@ impl Builder {
                 self.refuse_tag(tag.is_some() && !tagged, &span);
                 let plain = style == ScalarStyle::Plain && !tagged;
                 let value = Value::Scalar { text: text.into_owned(), plain };
-                self.close(Yaml { value, span, size: 1, height: 1 }, anchor)
+                self.close(Yaml { value, span, size: 1, height: 1 }, anchor, 1)
             }
             Event::SequenceStart(_, anchor, tag) => {
                 self.refuse_tag(tag.is_some(), &span);
@@ -197,20 +197,23 @@ impl Builder {
                     Open::Map { entries, .. } => Value::Map(entries),
                 };
                 let span = frame.start..span.end.max(frame.start);
-                self.close(Yaml { value, span, size: frame.size, height: frame.height + 1 }, frame.anchor)
+                self.close(Yaml { value, span, size: frame.size, height: frame.height + 1 }, frame.anchor, 1)
             }
             Event::Alias(id) => match self.anchors.get(&id).cloned() {
-                Some(target) => self.close(target, 0),
+                Some(target) => {
+                    let cost = target.size;
+                    self.close(target, 0, cost)
+                }
                 None => {
                     let help = Some("write the value out".to_owned());
                     self.fault("yaml", span.clone(), "this alias stands for something it is part of".to_owned(), help);
-                    self.close(null(span), 0)
+                    self.close(null(span), 0, 1)
                 }
             },
             Event::UnresolvedAlias(name) => {
                 let message = format!("no anchor `&{name}` stands before this alias");
                 self.fault("yaml", span.clone(), message, Some("quote a value that begins with `*`".to_owned()));
-                self.close(null(span), 0)
+                self.close(null(span), 0, 1)
             }
             Event::DocumentStart(..) => {
                 self.anchors.clear();
@@ -232,9 +235,10 @@ impl Builder {
         true
     }
 
-    /// Puts a finished value where it belongs; false when a limit is reached.
-    fn close(&mut self, yaml: Yaml, anchor: usize) -> bool {
-        self.nodes += yaml.size;
+    /// Puts a finished value where it belongs; `cost` is how many nodes it adds to those already counted. False when a
+    /// limit is reached.
+    fn close(&mut self, yaml: Yaml, anchor: usize, cost: usize) -> bool {
+        self.nodes += cost;
         let depth = self.stack.len() + yaml.height;
         if self.nodes > YAML_NODES_MAX || depth > YAML_DEPTH_MAX {
             let message = format!("more than {YAML_NODES_MAX} values or {YAML_DEPTH_MAX} levels, aliases written out");
