@@ -8,6 +8,8 @@ pub(super) struct Source {
     pub(super) code: String,
     pub(super) test_code: String,
     pub(super) comments: String,
+    /// What `code` names.
+    pub(super) paths: Vec<PathUse>,
 }
 
 /// A path as it resolves by the `use` lines of its file, and the line it stands in.
@@ -20,11 +22,10 @@ pub(super) struct PathUse {
 impl Source {
     pub(super) fn parse(path: &str, text: &str) -> Source {
         let (code, comments) = split(text);
-        if path.starts_with("tests/") || path.ends_with("/tests.rs") || path.contains("/tests/") {
-            return Source { code: String::new(), test_code: code, comments };
-        }
-        let (code, test_code) = split_tests(&code);
-        Source { code, test_code, comments }
+        let only_tests = path.starts_with("tests/") || path.ends_with("/tests.rs") || path.contains("/tests/");
+        let (code, test_code) = if only_tests { (String::new(), code) } else { split_tests(&code) };
+        let paths = paths(&code);
+        Source { code, test_code, comments, paths }
     }
 }
 

@@ -1,10 +1,5 @@
 //! What may be done in one place only: read the clock, spawn a task, read the environment, give up typed errors.
-use super::{
-    Offence, Rule,
-    code::{Source, is_under, paths},
-    rooms::crate_of,
-    tree::Tree,
-};
+use super::{Offence, Rule, code::is_under, rooms::crate_of, tree::Tree};
 
 pub(super) const TIME: Rule = Rule {
     name: "time-door",
@@ -59,8 +54,8 @@ pub(super) const ANYHOW: Rule = Rule {
 /// Paths in code that ships, outside the examples (they are other people's programs), that `is_offence`.
 fn shipped(tree: &Tree, is_offence: impl Fn(&str, &str) -> bool) -> Vec<Offence> {
     let mut found = Vec::new();
-    for (path, text) in tree.rust().filter(|(path, _)| !path.starts_with("examples/")) {
-        for used in paths(&Source::parse(path, text).code) {
+    for (path, source) in tree.rust().filter(|(path, _)| !path.starts_with("examples/")) {
+        for used in &source.paths {
             if is_offence(path, &used.path) {
                 found.push(Offence::new(path, used.line, format!("`{}`", used.path)));
             }

@@ -1,9 +1,5 @@
 //! Which crate may depend on which, and what an engine may name.
-use super::{
-    Offence, Rule,
-    code::{Source, is_under, paths},
-    tree::Tree,
-};
+use super::{Offence, Rule, code::is_under, tree::Tree};
 
 /// Every crate and the crates of ours it may name. A crate that is not listed has no room yet.
 const ROOMS: &[(&str, &[&str])] = &[
@@ -102,8 +98,8 @@ pub(super) const ENGINES: Rule = Rule {
     remedy: "an engine takes bytes, time and limits and returns a value; do this in a shell and pass the result",
     check: |tree| {
         let mut found = Vec::new();
-        for (path, text) in tree.rust().filter(|(path, _)| is_source_of(path, PURE)) {
-            for used in paths(&Source::parse(path, text).code) {
+        for (path, source) in tree.rust().filter(|(path, _)| is_source_of(path, PURE)) {
+            for used in &source.paths {
                 let clock = matches!(used.path.rsplit_once("::"), Some((_, "now" | "now_utc" | "now_local")));
                 if clock || FORBIDDEN.iter().any(|prefix| is_under(&used.path, prefix)) {
                     found.push(Offence::new(path, used.line, format!("an engine names `{}`", used.path)));

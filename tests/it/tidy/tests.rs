@@ -295,7 +295,7 @@ fn writing_down() {
 fn documents() {
     let place = |a, b| format!("see {a}{b}x\n");
     let places = Tree::of(&[
-        ("docs/a.md", &place("/hom", "e/")),
+        ("docs/a.md", &place("/roo", "t/")),
         ("Makefile", &place("\thttps://registry.npm", "js.org/")),
         ("docs/b.md", "/run/ward/control.sock and /var/lib/network/\n"),
     ]);

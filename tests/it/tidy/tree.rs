@@ -5,15 +5,27 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::code::Source;
+
 /// Made by tools, not written: never part of the tree.
 const SKIPPED_DIRECTORIES: &[&str] = &["target", ".git", ".ward", "node_modules", "dist", "results", "__pycache__"];
 
-/// Path from the root with `/`, and text.
-pub(super) struct Tree(BTreeMap<String, String>);
+/// By path from the root, with `/`.
+pub(super) struct Tree {
+    files: BTreeMap<String, String>,
+    /// The Rust sources of the workspace among them, taken apart.
+    sources: BTreeMap<String, Source>,
+}
 
 impl Tree {
     pub(super) fn of(files: &[(&str, &str)]) -> Tree {
-        Tree(files.iter().map(|(path, text)| (path.to_string(), text.to_string())).collect())
+        Tree::new(files.iter().map(|(path, text)| (path.to_string(), text.to_string())).collect())
+    }
+
+    fn new(files: BTreeMap<String, String>) -> Tree {
+        let rust = files.iter().filter(|(path, _)| path.ends_with(".rs") && !is_apart(path));
+        let sources = rust.map(|(path, text)| (path.clone(), Source::parse(path, text))).collect();
+        Tree { files, sources }
     }
 
     /// This project, as it stands on disk. Files that are not UTF-8 are left out.
@@ -36,32 +48,37 @@ impl Tree {
                 }
             }
         }
-        Tree(files)
+        Tree::new(files)
     }
 
     pub(super) fn files(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(path, text)| (path.as_str(), text.as_str()))
+        self.files.iter().map(|(path, text)| (path.as_str(), text.as_str()))
     }
 
     pub(super) fn get(&self, path: &str) -> Option<&str> {
-        self.0.get(path).map(String::as_str)
+        self.files.get(path).map(String::as_str)
     }
 
     /// True for a file, and for a directory that holds one.
     pub(super) fn exists(&self, path: &str) -> bool {
         let directory = format!("{path}/");
-        path.is_empty() || self.0.keys().any(|p| p == path || p.starts_with(&directory))
+        path.is_empty() || self.files.keys().any(|p| p == path || p.starts_with(&directory))
     }
 
-    /// The Rust sources of the workspace; `bench/floor` is a program of its own with its own lock file.
-    pub(super) fn rust(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.files().filter(|(path, _)| path.ends_with(".rs") && !path.starts_with("bench/"))
+    /// The Rust sources of the workspace.
+    pub(super) fn rust(&self) -> impl Iterator<Item = (&str, &Source)> {
+        self.sources.iter().map(|(path, source)| (path.as_str(), source))
     }
 
     /// The manifests of the workspace's packages, the root left out.
     pub(super) fn manifests(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.files().filter(|(path, _)| path.ends_with("/Cargo.toml") && !path.starts_with("bench/"))
+        self.files().filter(|(path, _)| path.ends_with("/Cargo.toml") && !is_apart(path))
     }
+}
+
+/// Programs with a workspace and a lock file of their own.
+fn is_apart(path: &str) -> bool {
+    ["bench/", "fuzz/"].iter().any(|apart| path.starts_with(apart))
 }
 
 /// The project's root directory.
