@@ -2,4 +2,5 @@
 mod binaries;
 mod cli_reference;
 mod eventually;
+mod fuzz_corpus;
 mod tidy;
