@@ -1,0 +1,105 @@
+//! `ward nodes`: every node, who it is, how far Ward covers it, and whether its configuration is in force.
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use serde::Deserialize;
+
+use crate::{
+    columns::columns,
+    online::{Control, now_ms, until},
+    output::{self, FINDINGS, Output},
+};
+
+/// Show the nodes, their identities and whether their configuration is in force
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  ward nodes -o json\n\n\
+Exit codes: 0 nothing is refused, 1 a proxy refused its configuration, 2 no answer from the control plane")]
+pub(crate) struct Args {
+    #[command(flatten)]
+    control: Control,
+    #[command(flatten)]
+    output: Output,
+}
+
+#[derive(Deserialize)]
+struct Listing {
+    revision: u64,
+    nodes: Vec<Node>,
+}
+
+#[derive(Deserialize)]
+struct Node {
+    name: String,
+    kind: String,
+    zone: String,
+    role: Option<String>,
+    identity: Option<String>,
+    coverage: String,
+    state: String,
+    refusal: Option<String>,
+    instances: Vec<Instance>,
+}
+
+#[derive(Deserialize)]
+struct Instance {
+    instance: String,
+    connected: bool,
+    mesh_address: String,
+    isolation: String,
+    acked_revision: u64,
+    nack: String,
+    svid_not_after: i64,
+}
+
+/// Runs it.
+pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let answer = args.control.talk(|client| async move { client.get("/v1/nodes").await })?;
+    let listing = Listing::deserialize(&answer).context("cannot read the nodes")?;
+    let refused = listing.nodes.iter().any(|n| n.state == "refused");
+    if args.output.is_json() {
+        output::print_json(&answer)?;
+    } else {
+        output::print(&table(&listing, now_ms()))?;
+    }
+    Ok(if refused { ExitCode::from(FINDINGS) } else { ExitCode::SUCCESS })
+}
+
+fn table(listing: &Listing, now_ms: i64) -> String {
+    let head = ["NODE", "KIND", "ZONE", "COVERAGE", "STATE", "REVISION", "SVID ENDS", "ADDRESS", "IDENTITY"];
+    let mut rows = vec![head.map(str::to_owned)];
+    let mut refusals = String::new();
+    for node in &listing.nodes {
+        let kind = node.role.as_ref().unwrap_or(&node.kind).clone();
+        let identity = node.identity.clone().unwrap_or_else(|| "-".to_owned());
+        let dash = || "-".to_owned();
+        rows.push([
+            node.name.clone(),
+            kind,
+            node.zone.clone(),
+            node.coverage.clone(),
+            node.state.clone(),
+            dash(),
+            dash(),
+            dash(),
+            identity,
+        ]);
+        for instance in &node.instances {
+            let state = if instance.connected { "connected" } else { "gone" };
+            rows.push([
+                format!("  {}", instance.instance),
+                String::new(),
+                String::new(),
+                instance.isolation.clone(),
+                if instance.nack.is_empty() { state.to_owned() } else { "refused".to_owned() },
+                if instance.acked_revision == 0 { dash() } else { instance.acked_revision.to_string() },
+                until(instance.svid_not_after, now_ms),
+                instance.mesh_address.clone(),
+                String::new(),
+            ]);
+        }
+        if let Some(why) = &node.refusal {
+            refusals.push_str(&format!("  {} refused its configuration and keeps the last good one: {why}\n", node.name));
+        }
+    }
+    format!("{}\n  revision {} is in force\n{refusals}", columns(&rows, &[5]), listing.revision)
+}
