@@ -17,6 +17,7 @@ pub use join_token::{JoinToken, JoinTokenError};
 pub use svid::{PrivateKey, Svid, SvidError, certificates_to_pem, peer_id, peer_not_after};
 pub use tls::{
     CONTROL_PLANE_ACCOUNT, CipherSuite, ClientOptions, Group, ServerOptions, TlsError, anonymous_client_config,
-    client_config, gateway_server_config, pinned_client_config, server_config, server_config_optional_client,
+    client_config, client_config_presenting, gateway_server_config, pinned_client_config, server_config,
+    server_config_optional_client,
 };
 pub use verifier::{RefusalCode, refusal};

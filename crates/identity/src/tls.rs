@@ -149,7 +149,20 @@ pub fn client_config(
     options: &ClientOptions,
 ) -> Result<Arc<ClientConfig>, TlsError> {
     same_domain(svid, bundle)?;
-    mesh_client(Some(svid), Expect::Exactly(bundle.clone(), expected.clone()), options)
+    mesh_client(Some(svid.certified.clone()), Expect::Exactly(bundle.clone(), expected.clone()), options)
+}
+
+/// As [`client_config`], presenting any chain and key at all: expired, of a foreign authority, of another trust domain.
+/// For `ward verify`, which does what an attacker would.
+pub fn client_config_presenting(
+    chain: Vec<CertificateDer<'static>>,
+    key: &PrivateKey,
+    bundle: &Bundle,
+    expected: &SpiffeId,
+    options: &ClientOptions,
+) -> Result<Arc<ClientConfig>, TlsError> {
+    let certified = certified(chain, key)?;
+    mesh_client(Some(Arc::new(certified)), Expect::Exactly(bundle.clone(), expected.clone()), options)
 }
 
 /// As [`client_config`] without a certificate of our own: what a peer that has none would try (`ward verify`).
@@ -174,12 +187,7 @@ pub fn gateway_server_config(
     key: &PrivateKey,
     alpn: Vec<Vec<u8>>,
 ) -> Result<Arc<ServerConfig>, TlsError> {
-    if chain.is_empty() {
-        return Err(TlsError::NoCertificate);
-    }
-    let signer = aws_lc_rs::sign::any_supported_type(key.der()).map_err(TlsError::Certificate)?;
-    let certified = CertifiedKey::new(chain, signer);
-    certified.keys_match().map_err(TlsError::Certificate)?;
+    let certified = certified(chain, key)?;
     let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(TlsError::Settings)?
@@ -187,6 +195,16 @@ pub fn gateway_server_config(
         .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
     config.alpn_protocols = alpn;
     Ok(Arc::new(config))
+}
+
+fn certified(chain: Vec<CertificateDer<'static>>, key: &PrivateKey) -> Result<CertifiedKey, TlsError> {
+    if chain.is_empty() {
+        return Err(TlsError::NoCertificate);
+    }
+    let signer = aws_lc_rs::sign::any_supported_type(key.der()).map_err(TlsError::Certificate)?;
+    let certified = CertifiedKey::new(chain, signer);
+    certified.keys_match().map_err(TlsError::Certificate)?;
+    Ok(certified)
 }
 
 fn mesh_server(
@@ -215,7 +233,11 @@ fn mesh_server(
     Ok(Arc::new(config))
 }
 
-fn mesh_client(svid: Option<&Svid>, expect: Expect, options: &ClientOptions) -> Result<Arc<ClientConfig>, TlsError> {
+fn mesh_client(
+    certified: Option<Arc<CertifiedKey>>,
+    expect: Expect,
+    options: &ClientOptions,
+) -> Result<Arc<ClientConfig>, TlsError> {
     let provider = options.provider();
     let verifier = Verifier { expect, algorithms: provider.signature_verification_algorithms, mandatory: true };
     let builder = ClientConfig::builder_with_details(provider, options.time_provider())
@@ -223,8 +245,8 @@ fn mesh_client(svid: Option<&Svid>, expect: Expect, options: &ClientOptions) -> 
         .map_err(TlsError::Settings)?
         .dangerous() // rustls's word for any verifier that is not its own
         .with_custom_certificate_verifier(Arc::new(verifier));
-    let mut config = match svid {
-        Some(svid) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(svid.certified.clone()))),
+    let mut config = match certified {
+        Some(certified) => builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(certified))),
         None => builder.with_no_client_auth(),
     };
     config.alpn_protocols = options.alpn.clone();
