@@ -1,6 +1,7 @@
 //! Process settings of `ward-proxy --config FILE`: where to listen, limits, and where the configuration comes from: this
 //! file (`static`) or the control plane (`control`). Read once in `main`.
 use std::{
+    collections::BTreeMap,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     time::Duration,
@@ -39,6 +40,10 @@ pub struct Settings {
     /// Address of the HTTP proxy port; none when absent.
     #[serde(default)]
     pub http_proxy: Option<SocketAddr>,
+    /// Where the application really listens, by the port it serves; else where the configuration says. Two applications
+    /// that serve the same port cannot both have it on a loopback that they share.
+    #[serde(default)]
+    pub applications: BTreeMap<u16, SocketAddr>,
     /// `off`, `stdout` or a file.
     #[serde(default)]
     pub access_log: AccessLog,

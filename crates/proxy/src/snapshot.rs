@@ -327,7 +327,9 @@ impl Compiler<'_> {
             if out.iter().any(|s| s.port == port) {
                 self.error(format!("{place}.port"), format!("{port} is served twice"));
             }
-            let address = if service.address.is_empty() {
+            let address = if let Some(address) = self.settings.applications.get(&port) {
+                *address
+            } else if service.address.is_empty() {
                 SocketAddr::from((Ipv4Addr::LOCALHOST, port))
             } else if let Ok(address) = service.address.parse() {
                 address

@@ -70,16 +70,16 @@ impl Api {
     }
 }
 
-/// Reads the answer of `GET /v1/flows`.
+/// Reads the answer of `GET /v1/flows`; what somebody tried without a flow comes first.
 pub(super) fn flow_rows(answer: &Value) -> Vec<FlowRow> {
     let text = |flow: &Value, key: &str| flow.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let count = |flow: &Value, key: &str| flow.get(key).and_then(Value::as_u64).unwrap_or_default();
-    let flows = answer.get("flows").and_then(Value::as_array);
-    flows
-        .into_iter()
-        .flatten()
+    let list = |key: &str| answer.get(key).and_then(Value::as_array).into_iter().flatten();
+    list("undeclared")
+        .chain(list("flows"))
         .map(|flow| FlowRow {
             flow: text(flow, "flow"),
+            state: text(flow, "state"),
             from: text(flow, "from"),
             to: text(flow, "to"),
             requests: count(flow, "allowed"),

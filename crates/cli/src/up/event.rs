@@ -173,13 +173,15 @@ pub(crate) struct FlowRow {
     pub(crate) from: String,
     /// Target node.
     pub(crate) to: String,
+    /// declared, enforced or verified; empty when no flow allows it.
+    pub(crate) state: String,
     /// Allowed requests or connections since the start.
     pub(crate) requests: u64,
     /// Refused ones.
     pub(crate) denied: u64,
     /// Responses with status 500 and above.
     pub(crate) errors: u64,
-    /// Requests in the last second or so.
+    /// Requests a second, over the last minute.
     pub(crate) rate: f64,
 }
 
@@ -302,15 +304,15 @@ pub(crate) fn node_table(nodes: &[NodeRow]) -> String {
     columns(&rows, &[])
 }
 
-/// The table of flows; traffic that no flow allows comes first, for it is what somebody should look at.
+/// The table of flows.
 pub(crate) fn flow_table(flows: &[FlowRow]) -> String {
-    let mut rows = vec![["FLOW", "FROM", "TO", "RATE", "ALLOWED", "DENIED", "ERRORS"].map(str::to_owned)];
+    let mut rows = vec![["FLOW", "FROM", "TO", "STATE", "RATE", "ALLOWED", "DENIED", "ERRORS"].map(str::to_owned)];
     rows.extend(flows.iter().map(|flow| {
-        let id = if flow.flow.is_empty() { "(none)".to_owned() } else { flow.flow.clone() };
+        let id = if flow.flow.is_empty() { "(undeclared)".to_owned() } else { flow.flow.clone() };
         let rate = if flow.rate > 0.0 { format!("{:.1}/s", flow.rate) } else { "-".to_owned() };
         let counts = [flow.requests, flow.denied, flow.errors].map(|count| count.to_string());
         let [requests, denied, errors] = counts;
-        [id, flow.from.clone(), flow.to.clone(), rate, requests, denied, errors]
+        [id, flow.from.clone(), flow.to.clone(), flow.state.clone(), rate, requests, denied, errors]
     }));
-    columns(&rows, &[3, 4, 5, 6])
+    columns(&rows, &[4, 5, 6, 7])
 }

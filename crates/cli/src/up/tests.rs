@@ -187,6 +187,7 @@ fn tables_are_aligned_and_only_changed_flows_are_printed_again() {
         flow: id.into(),
         from: "a".into(),
         to: "b".into(),
+        state: "verified".into(),
         requests,
         denied,
         errors: 0,
@@ -194,7 +195,7 @@ fn tables_are_aligned_and_only_changed_flows_are_printed_again() {
     };
     assert_eq!(
         flow_table(&[flow("place", 12, 0)]),
-        "  FLOW   FROM  TO   RATE  ALLOWED  DENIED  ERRORS\n  place  a     b   1.2/s       12       0       0\n"
+        "  FLOW   FROM  TO  STATE      RATE  ALLOWED  DENIED  ERRORS\n  place  a     b   verified  1.2/s       12       0       0\n"
     );
     let (old, new) = (vec![flow("x", 1, 0), flow("y", 1, 0)], vec![flow("x", 1, 0), flow("y", 1, 1), flow("z", 0, 0)]);
     assert_eq!(changed_lines(&old, &new).lines().count(), 2);
@@ -206,11 +207,11 @@ fn tables_are_aligned_and_only_changed_flows_are_printed_again() {
 #[test]
 fn flows_are_read_from_the_control_planes_answer() {
     let answer = serde_json::json!({ "flows": [
-        { "flow": "place", "from": "gateway", "to": "orders", "allowed": 3, "denied": 1, "errors": 0, "rate": 0.5 }, {}
-    ]});
+        { "flow": "place", "from": "gateway", "to": "orders", "allowed": 3, "denied": 1, "errors": 0, "rate": 0.5 }
+    ], "undeclared": [{ "subject": "orders>ledger", "from": "orders", "to": "ledger", "denied": 2, "allowed": 0 }]});
     let rows = flow_rows(&answer);
-    assert_eq!((rows[0].flow.as_str(), rows[0].requests, rows[0].denied), ("place", 3, 1));
-    assert_eq!(rows[1], FlowRow::default());
+    assert_eq!((rows[0].flow.as_str(), rows[0].from.as_str(), rows[0].denied), ("", "orders", 2));
+    assert_eq!((rows[1].flow.as_str(), rows[1].requests, rows[1].denied), ("place", 3, 1));
     assert!(flow_rows(&serde_json::Value::Null).is_empty());
 }
 
