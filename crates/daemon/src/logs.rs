@@ -1,5 +1,7 @@
 //! Log output: one JSON object per line on standard error, or plain text for people. `WARD_LOG` filters
 //! (`info`, `proxy=debug,info`).
+use std::io::IsTerminal as _;
+
 use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
 
@@ -17,12 +19,19 @@ pub enum Format {
 /// Starts logging for the whole process; `filter` is read from `WARD_LOG` by `main` and defaults to `info`.
 /// A second call does nothing, so that tests may call it freely.
 pub fn init(format: Format, filter: Option<&str>) {
-    let filter = EnvFilter::try_new(filter.unwrap_or("info")).unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let (filter, refused) = match EnvFilter::try_new(filter.unwrap_or("info")) {
+        Ok(filter) => (filter, None),
+        Err(error) => (EnvFilter::new("info"), Some(error)),
+    };
+    let colours = std::io::stderr().is_terminal();
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
     let _ = match format {
         Format::Json => builder.json().flatten_event(true).with_current_span(false).try_init(),
         Format::Text => builder.with_target(false).try_init(),
     };
+    if let Some(error) = refused {
+        tracing::warn!(%error, "WARD_LOG is not a filter, `info` is used");
+    }
 }
 
 /// An error with all its sources, `outer: inner: innermost`, for a log field.
