@@ -1,6 +1,6 @@
 //! The data plane: sidecar, gateway, egress. `ward-proxy` is this crate with a `main`.
 //!
-//! For whoever feeds it ([`control_link`](crate) or the static file), the whole surface is [`Proxy`]:
+//! For whoever feeds it ([`control_link`] or the static file), the whole surface is [`Proxy`]:
 //!
 //! ```text
 //! let proxy = Proxy::new(settings, clock, tasks);      // nothing runs yet
@@ -17,6 +17,7 @@
 //! the connections they have; new connections use the new SVID. Connections that lost their right are closed.
 //!
 //! Inside, one single-threaded runtime per worker shares nothing with the others but an `ArcSwap` snapshot.
+pub mod control_link;
 pub mod limits;
 pub mod records;
 pub mod settings;

@@ -1,0 +1,278 @@
+//! The life of the link: join when there is no valid identity, connect, serve the session, come back after a loss.
+use std::time::{Duration, SystemTime};
+
+use daemon::{Clock, Tasks, logs::chain};
+use identity::JoinToken;
+use tokio::sync::mpsc;
+use tracing::{error, info, warn};
+use wire::v1::{DecisionRecord, Hello};
+
+use super::{
+    LinkError,
+    backoff::{Backoff, fraction},
+    credentials,
+    discovery::{Discovery, Set},
+    kept::{Held, StateDir},
+    session::{End, Live, OpenError},
+    spool::Spool,
+};
+use crate::{Proxy, listeners::Kind, settings::Control};
+
+/// Waits between attempts to reach the control plane.
+const RECONNECT: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(15));
+
+/// Everything the link holds.
+pub(super) struct Runner {
+    pub(super) proxy: Proxy,
+    pub(super) control: Control,
+    pub(super) clock: Clock,
+    pub(super) tasks: Tasks,
+    pub(super) state: StateDir,
+    /// `None` until the first join.
+    pub(super) held: Option<Held>,
+    pub(super) discovery: Discovery,
+    pub(super) spool: Spool,
+    pub(super) decisions: Option<mpsc::Receiver<DecisionRecord>>,
+    /// Decisions the data path has dropped, as last seen.
+    pub(super) dropped_seen: u64,
+    /// When the SVID is to be renewed.
+    pub(super) renew_at: SystemTime,
+    /// Something in force could not be written to the state directory yet.
+    pub(super) unsaved: bool,
+    token: Option<JoinToken>,
+}
+
+impl Runner {
+    /// Reads what is kept and puts it in force. Needs no runtime.
+    pub(super) fn new(
+        proxy: Proxy,
+        control: Control,
+        token: Option<JoinToken>,
+        tasks: Tasks,
+    ) -> Result<Self, LinkError> {
+        let clock = proxy.clock().clone();
+        let state = StateDir::open(&control.state_dir).map_err(LinkError::Kept)?;
+        let kept = state.identity(&control.node).map_err(LinkError::Kept)?;
+        let held = kept.filter(|held| is_usable(held, token.as_ref(), &clock));
+        if held.is_none() && token.is_none() {
+            return Err(LinkError::NoToken {
+                state_dir: control.state_dir.display().to_string(),
+                node: control.node.clone(),
+            });
+        }
+        let configuration = match state.configuration() {
+            Ok(configuration) => configuration.filter(|_| held.is_some()),
+            Err(error) => {
+                // The control plane will send it again; without it we only start later.
+                warn!(error = chain(&error), "kept configuration ignored");
+                None
+            }
+        };
+        let mut runner = Self {
+            decisions: proxy.decisions().take(),
+            renew_at: held.as_ref().map_or(SystemTime::UNIX_EPOCH, |held| held.svid.half_life()),
+            proxy,
+            control,
+            clock,
+            tasks,
+            state,
+            held,
+            discovery: Discovery::default(),
+            spool: Spool::default(),
+            dropped_seen: 0,
+            unsaved: false,
+            token,
+        };
+        if let Some(set) = configuration {
+            runner.resume(set);
+        }
+        Ok(runner)
+    }
+
+    /// Configuration fails static: the last acknowledged set is in force before the control plane is reached.
+    fn resume(&mut self, set: Set) {
+        let Some(held) = &self.held else { return };
+        let applied = set.resources().map_err(|why| vec![why]).and_then(|resources| {
+            let applied = self.proxy.apply(&resources, &held.identity());
+            applied.map_err(|errors| errors.iter().map(ToString::to_string).collect())
+        });
+        match applied {
+            Ok(revision) => {
+                info!(revision, "kept configuration in force");
+                self.discovery = Discovery::new(set);
+            }
+            Err(errors) => warn!(errors = errors.join("; "), "kept configuration refused, waiting for a new one"),
+        }
+    }
+
+    /// Runs until the drain signal, or until joining has become pointless.
+    pub(super) async fn run(mut self) -> Result<(), LinkError> {
+        let drain = self.tasks.drain().clone();
+        let mut backoff = Backoff::new(RECONNECT.0, RECONNECT.1);
+        // A session that ends because of a new SVID stays open until the next one stands, so that the control plane
+        // never takes us for gone.
+        let mut old: Option<Live> = None;
+        loop {
+            if !self.has_valid_svid() {
+                tokio::select! {
+                    joined = self.join(&mut backoff) => joined?,
+                    () = drain.stopping() => return Ok(()),
+                }
+            }
+            let opened = tokio::select! {
+                opened = Live::open(&mut self) => opened,
+                () = drain.stopping() => return Ok(()),
+            };
+            drop(old.take());
+            match opened {
+                Ok(mut live) => match live.serve(&mut self).await {
+                    End::Stopped => {
+                        live.say_goodbye(&mut self).await;
+                        return Ok(());
+                    }
+                    End::Renewed => {
+                        backoff.reset();
+                        old = Some(live);
+                        continue;
+                    }
+                    End::Resync => {}
+                    End::Lost { why, worked } => {
+                        if worked {
+                            backoff.reset();
+                        }
+                        warn!(why, "control plane lost, going on with what is in force");
+                    }
+                },
+                Err(error) => warn!(address = self.control.address, error = chain(&error), "no control plane"),
+            }
+            tokio::select! {
+                () = self.pause(backoff.wait()) => {}
+                () = drain.stopping() => return Ok(()),
+            }
+        }
+    }
+
+    /// Tries to join until it succeeds. Errors once it is pointless and nothing is in force that should go on; a proxy that
+    /// was a member once stays up, failing closed, and says so.
+    async fn join(&mut self, backoff: &mut Backoff) -> Result<(), LinkError> {
+        loop {
+            let Some(token) = self.token.clone() else {
+                error!("the SVID has expired and there is no join token: peers refuse this proxy until it joins again");
+                self.pause(backoff.wait()).await;
+                continue;
+            };
+            let attempt =
+                credentials::join(&self.control.address, &token, &self.control.node, &self.clock, &self.tasks);
+            match attempt.await {
+                Ok(held) => {
+                    info!(id = %held.svid.id, control = %held.control, "joined");
+                    // What an earlier identity was told does not hold for this one.
+                    if self.held.as_ref().is_none_or(|before| before.svid.id != held.svid.id) {
+                        self.discovery = Discovery::default();
+                    }
+                    self.hold(held);
+                    backoff.reset();
+                    return Ok(());
+                }
+                Err(cause) if cause.is_final() && self.held.is_none() => {
+                    let address = self.control.address.clone();
+                    return Err(LinkError::Join { address, cause: Box::new(cause) });
+                }
+                Err(cause) => warn!(address = self.control.address, error = chain(&cause), "cannot join yet"),
+            }
+            self.pause(backoff.wait()).await;
+        }
+    }
+
+    /// A new identity: kept on disk, and due for renewal at half of what is left, with jitter.
+    pub(super) fn hold(&mut self, held: Held) {
+        let now = self.clock.now();
+        let left = held.svid.not_after.duration_since(now).unwrap_or_default();
+        self.renew_at = now + left / 2 - fraction(left / 10);
+        self.held = Some(held);
+        self.save();
+    }
+
+    /// Writes what is in force to the state directory. A failure is said and retried: what is in force stays in force, but a
+    /// restart would not find it.
+    pub(super) fn save(&mut self) {
+        let Some(held) = &self.held else { return };
+        let saved = self.state.keep_identity(held).and_then(|()| match self.discovery.applied() {
+            set if *set == Set::default() => self.state.forget_configuration(),
+            set => self.state.keep_configuration(set),
+        });
+        match saved {
+            Ok(()) if self.unsaved => info!("state directory written again"),
+            Ok(()) => {}
+            Err(ref error) if !self.unsaved => {
+                error!(error = chain(error), "state not kept: a restart now would need a new join token");
+            }
+            Err(_) => {}
+        }
+        self.unsaved = saved.is_err();
+    }
+
+    /// Waits, while decisions go on flowing into the spool.
+    async fn pause(&mut self, wait: Duration) {
+        let deadline = tokio::time::sleep(wait);
+        tokio::pin!(deadline);
+        loop {
+            let record = async {
+                match &mut self.decisions {
+                    Some(decisions) => decisions.recv().await,
+                    None => None,
+                }
+            };
+            tokio::select! {
+                () = &mut deadline => return,
+                Some(record) = record => self.spool.decide(record),
+                else => return deadline.await,
+            }
+        }
+    }
+
+    fn has_valid_svid(&self) -> bool {
+        self.held.as_ref().is_some_and(|held| held.svid.not_after > self.clock.now())
+    }
+
+    /// The name of this instance.
+    pub(super) fn instance(&self) -> String {
+        self.control.instance.clone().unwrap_or_else(|| format!("{}/0", self.control.node))
+    }
+
+    /// The greeting of a report stream; `None` while the mesh port is not open yet, so that no peer is sent to a port that
+    /// does not answer.
+    pub(super) fn hello(&self) -> Option<Hello> {
+        let mesh_address = match (&self.control.mesh_address, self.proxy.settings().inbound) {
+            (_, None) => String::new(),
+            (configured, Some(_)) => {
+                let bound = self.proxy.addresses().into_iter().find(|(kind, _)| *kind == Kind::Inbound);
+                let (_, bound) = bound?;
+                configured.clone().unwrap_or_else(|| bound.to_string())
+            }
+        };
+        Some(Hello {
+            instance: self.instance(),
+            mesh_address,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            isolation: self.control.isolation.clone().unwrap_or_else(|| "host".to_owned()),
+        })
+    }
+}
+
+/// A kept identity serves when it has not expired and is of the mesh that the token, if there is one, names.
+fn is_usable(held: &Held, token: Option<&JoinToken>, clock: &Clock) -> bool {
+    let same_mesh = token.is_none_or(|token| {
+        held.bundle
+            .roots
+            .iter()
+            .any(|root| aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, root).as_ref() == token.root_sha256)
+    });
+    same_mesh && held.svid.not_after > clock.now()
+}
+
+impl From<OpenError> for End {
+    fn from(error: OpenError) -> Self {
+        Self::Lost { why: chain(&error), worked: false }
+    }
+}
