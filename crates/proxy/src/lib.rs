@@ -3,7 +3,7 @@
 //! For whoever feeds it ([`control_link`] or the static file), the whole surface is [`Proxy`]:
 //!
 //! ```text
-//! let proxy = Proxy::new(settings, clock, tasks);      // nothing runs yet
+//! let proxy = Proxy::new(settings, clock, tasks)?;     // nothing runs yet
 //! proxy.start()?;                                      // worker threads, waiting for a configuration
 //! proxy.apply(&resources, &identity)?;                 // Ok(revision) = ack; Err(errors) = nack, the old one stays
 //! proxy.decisions().take();                            // the one receiver of DecisionRecords (bounded)
@@ -17,14 +17,34 @@
 //! the connections they have; new connections use the new SVID. Connections that lost their right are closed.
 //!
 //! Inside, one single-threaded runtime per worker shares nothing with the others but an `ArcSwap` snapshot.
+pub mod admin;
 pub mod control_link;
+pub mod headers;
 pub mod limits;
 pub mod records;
 pub mod settings;
 pub mod snapshot;
 
+mod accept;
+mod access_log;
+mod account;
+mod conn;
+mod decision_id;
+mod fault;
+mod h1;
+mod h2;
+mod hbone;
 mod listeners;
+mod policy_check;
+mod pool;
+mod prefixed;
 mod proxy;
+mod session;
+mod tunnel;
+mod view;
+mod watch;
+mod worker;
 
+pub use listeners::Kind;
 pub use proxy::{Proxy, StartError};
 pub use settings::Settings;

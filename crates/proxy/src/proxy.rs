@@ -2,7 +2,7 @@
 use std::{
     io,
     net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::AtomicU64},
     thread::JoinHandle,
     time::SystemTime,
 };
@@ -13,10 +13,13 @@ use tokio::sync::watch;
 use wire::v1::FlowCount;
 
 use crate::{
+    access_log,
+    account::Ledger,
     listeners::{self, Bound, Kind},
     records::{Decisions, Nonces},
     settings::Settings,
     snapshot::{self, Identity, Resources, Snapshot},
+    worker,
 };
 
 /// A proxy. Clones share it.
@@ -31,41 +34,63 @@ pub(crate) struct Shared {
     pub(crate) settings: Arc<Settings>,
     pub(crate) clock: Clock,
     pub(crate) tasks: Tasks,
-    pub(crate) snapshot: ArcSwapOption<Snapshot>,
+    pub(crate) snapshot: Arc<ArcSwapOption<Snapshot>>,
     pub(crate) state: watch::Sender<State>,
     pub(crate) decisions: Decisions,
     pub(crate) nonces: Nonces,
+    pub(crate) ledger: Ledger,
+    pub(crate) counters: Counters,
+    pub(crate) access_log: Option<access_log::Writer>,
+}
+
+/// Counts that are not about requests.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) connections_refused: AtomicU64,
+    pub(crate) handshakes_failed: AtomicU64,
 }
 
 /// What workers reconcile themselves with, off the hot path.
 #[derive(Clone, Default)]
 pub(crate) struct State {
-    pub(crate) snapshot: Option<Arc<Snapshot>>,
     pub(crate) listeners: Vec<Arc<Bound>>,
 }
 
-/// A worker thread cannot be started.
+/// Why a proxy cannot start.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot start a worker")]
-pub struct StartError(#[source] pub(crate) io::Error);
+pub enum StartError {
+    /// A worker thread or its runtime cannot be made.
+    #[error("cannot start a worker")]
+    Worker(#[source] io::Error),
+    /// The access log cannot be opened.
+    #[error("cannot open the access log")]
+    AccessLog(#[source] io::Error),
+}
 
 impl Proxy {
-    /// A proxy without configuration; nothing runs yet.
-    pub fn new(settings: Settings, clock: Clock, tasks: Tasks) -> Self {
+    /// A proxy without configuration; nothing runs yet but the access log, which is opened.
+    pub fn new(settings: Settings, clock: Clock, tasks: Tasks) -> Result<Self, StartError> {
         let shared = Shared {
+            access_log: access_log::Writer::open(&settings.access_log).map_err(StartError::AccessLog)?,
             decisions: Decisions::new(settings.limits.decision_queue_max),
             settings: Arc::new(settings),
             clock,
             tasks,
-            snapshot: ArcSwapOption::empty(),
+            snapshot: Arc::new(ArcSwapOption::empty()),
             state: watch::Sender::new(State::default()),
             nonces: Nonces::default(),
+            ledger: Ledger::default(),
+            counters: Counters::default(),
         };
-        Self { shared: Arc::new(shared), threads: Arc::default() }
+        Ok(Self { shared: Arc::new(shared), threads: Arc::default() })
     }
 
     /// Starts the worker threads.
     pub fn start(&self) -> Result<(), StartError> {
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        for index in 0..self.shared.settings.workers {
+            threads.push(worker::start(self.shared.clone(), index).map_err(StartError::Worker)?);
+        }
         Ok(())
     }
 
@@ -77,8 +102,8 @@ impl Proxy {
         let _turn = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
         let listeners = self.open(&snapshot)?;
         let revision = snapshot.revision;
-        self.shared.snapshot.store(Some(snapshot.clone()));
-        self.shared.state.send_replace(State { snapshot: Some(snapshot), listeners });
+        self.shared.snapshot.store(Some(snapshot));
+        self.shared.state.send_replace(State { listeners });
         Ok(revision)
     }
 
@@ -126,12 +151,16 @@ impl Proxy {
 
     /// Increments of every flow's counts since the last call; only flows that moved.
     pub fn flow_counts(&self) -> Vec<FlowCount> {
-        Vec::new()
+        self.shared.ledger.flow_counts()
     }
 
     /// Probes this proxy answers itself.
     pub fn nonces(&self) -> &Nonces {
         &self.shared.nonces
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
     }
 
     /// The settings it was made with.

@@ -74,3 +74,40 @@ impl Nonces {
         self.0.load().get(nonce).is_some_and(|expiry| *expiry > now_ms)
     }
 }
+
+/// Without a control plane, decisions go to the log: denials as warnings, the others as information.
+pub fn log_decisions(proxy: &crate::Proxy) {
+    let Some(mut records) = proxy.decisions().take() else { return };
+    let drain = proxy.tasks().drain().clone();
+    proxy.tasks().spawn(async move {
+        let log = async {
+            while let Some(r) = records.recv().await {
+                if r.allowed {
+                    tracing::info!(
+                        decision = r.id,
+                        principal = r.principal,
+                        method = r.method,
+                        path = r.path,
+                        port = r.port,
+                        policy = r.policy,
+                        flow = r.flow,
+                        "allowed"
+                    );
+                } else {
+                    tracing::warn!(
+                        decision = r.id,
+                        principal = r.principal,
+                        method = r.method,
+                        path = r.path,
+                        port = r.port,
+                        reason = r.reason,
+                        policy = r.policy,
+                        "denied"
+                    );
+                }
+            }
+        };
+        // Records of the drain itself still count; the queue holds them no longer than the process.
+        tokio::select! { () = log => {}, () = drain.stopping() => {} }
+    });
+}

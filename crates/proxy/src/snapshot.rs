@@ -214,6 +214,16 @@ pub struct Snapshot {
     pub admitted: Admitted,
     /// End of the own SVID.
     pub svid_not_after: SystemTime,
+    // What connections were made with: they are kept only while both stay.
+    svid: Arc<Svid>,
+    roots: Arc<[CertificateDer<'static>]>,
+}
+
+impl Snapshot {
+    /// Whether connections made under `self` were made with the same identity and trust.
+    pub fn same_identity(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.svid, &other.svid) && self.roots == other.roots
+    }
 }
 
 impl Admitted {
@@ -285,6 +295,8 @@ impl Compiler<'_> {
                 server_name: format!("{}.{}.{trust_domain}", workload.node, workload.namespace).into(),
                 admitted,
                 svid_not_after: svid.not_after,
+                svid: svid.clone(),
+                roots: self.bundle.roots.clone(),
             }),
             _ => Err(self.errors),
         }

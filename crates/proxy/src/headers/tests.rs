@@ -1,0 +1,37 @@
+//! The tables, looked up.
+use super::*;
+
+#[test]
+fn lookup_ignores_case_and_knows_prefixes() {
+    let action = |side, name: &str| REQUEST_INDEX.action(side, name.as_bytes());
+    assert_eq!(action(Side::Gateway, "X-Forwarded-For"), Action::Set);
+    assert_eq!(action(Side::Inbound, "x-forwarded-for"), Action::Keep);
+    assert_eq!(action(Side::Gateway, "X-Envoy-Original-Path"), Action::Remove);
+    assert_eq!(action(Side::Inbound, "x-ward-anything"), Action::Remove);
+    assert_eq!(action(Side::Outbound, "Ward-Probe"), Action::Remove);
+    assert_eq!(action(Side::Outbound, "accept"), Action::Keep);
+    assert_eq!(action(Side::Outbound, "x-"), Action::Keep);
+    assert_eq!(action(Side::Inbound, "X-Forwarded-Client-Cert"), Action::Set);
+}
+
+#[test]
+fn every_prefix_begins_with_x() {
+    for row in REQUEST.iter().chain(RESPONSE).filter(|r| r.name.ends_with('*')) {
+        assert!(row.name.starts_with("x-"), "{}", row.name);
+    }
+}
+
+#[test]
+fn traceparent_well_formed() {
+    assert!(is_traceparent(b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"));
+    for bad in [
+        "",
+        "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+        "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+        "00-4BF92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-x",
+    ] {
+        assert!(!is_traceparent(bad.as_bytes()), "{bad}");
+    }
+}
