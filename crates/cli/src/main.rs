@@ -7,18 +7,26 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 mod api_client;
+mod apply;
 mod check;
 mod clock;
 mod columns;
 mod config;
+mod decisions;
 mod diagnostics;
+mod explain;
+mod flows;
 mod graph;
 mod init;
 mod isolation;
 mod model_dir;
+mod nodes;
+mod online;
 mod output;
+mod policy;
 mod run;
 mod supervise;
+mod token;
 mod up;
 mod verify;
 
@@ -35,9 +43,16 @@ enum Command {
     Init(init::Args),
     Check(check::Args),
     Graph(graph::Args),
+    Policy(policy::Args),
+    Explain(explain::Args),
     Up(up::Args),
     Run(run::Args),
     Verify(verify::Args),
+    Apply(apply::Args),
+    Nodes(nodes::Args),
+    Flows(flows::Args),
+    Decisions(decisions::Args),
+    Token(token::Args),
     Completions(Completions),
 }
 
@@ -55,9 +70,16 @@ fn main() -> ExitCode {
         Command::Init(args) => init::run(args),
         Command::Check(args) => check::run(args),
         Command::Graph(args) => graph::run(args),
+        Command::Policy(args) => policy::run(args),
+        Command::Explain(args) => explain::run(args),
         Command::Up(args) => up::run(args),
         Command::Run(args) => run::run(args),
         Command::Verify(args) => verify::run(args),
+        Command::Apply(args) => apply::run(args),
+        Command::Nodes(args) => nodes::run(args),
+        Command::Flows(args) => flows::run(args),
+        Command::Decisions(args) => decisions::run(args),
+        Command::Token(args) => token::run(args),
         Command::Completions(args) => {
             let mut script = Vec::new();
             clap_complete::generate(args.shell, &mut Cli::command(), "ward", &mut script);

@@ -67,12 +67,14 @@ pub struct FlowReport {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AskError {
     /// No such node.
-    #[error("the model has no node `{name}`{}", near.as_ref().map(|near| format!("; did you mean `{near}`?")).unwrap_or_default())]
+    #[error("the model has no node `{name}`; {}", near.as_ref().map_or_else(|| format!("it has {}", known.join(", ")), |near| format!("did you mean `{near}`?")))]
     UnknownNode {
         /// What was asked for.
         name: String,
         /// The closest node.
         near: Option<String>,
+        /// Every node.
+        known: Vec<String>,
     },
     /// Ward enforces nothing there.
     #[error("`{node}` is not under Ward (it has no `run`, `attest` or `role`), so nothing is decided there")]
@@ -184,6 +186,7 @@ fn node<'m>(model: &'m Model, name: &str) -> Result<&'m Node, AskError> {
     model.nodes.get(name).ok_or_else(|| AskError::UnknownNode {
         name: name.to_owned(),
         near: model::closest(name, model.nodes.keys().map(|name| name.as_str())).map(str::to_owned),
+        known: model.nodes.keys().map(ToString::to_string).collect(),
     })
 }
 

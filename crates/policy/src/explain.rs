@@ -222,32 +222,11 @@ impl RuleReport {
             None => format!("policy {}, rule {}", self.policy, self.rule),
         }
     }
-
-    /// Every field, satisfied or not.
-    fn words(&self) -> String {
-        self.each(FieldReport::to_string)
-    }
-
-    /// Why a rule matched that had better not: what the request has, and what the rule looks for.
-    fn evidence(&self) -> String {
-        self.each(|field| {
-            let got = field.got.as_deref().unwrap_or("none");
-            let is = if field.negated { "is none of" } else { "matches" };
-            format!("{} {got} {is} {}", field.word(), field.shown())
-        })
-    }
-
-    fn each(&self, words: impl Fn(&FieldReport) -> String) -> String {
-        match self.fields.as_slice() {
-            [] => "it matches everything".to_owned(),
-            fields => fields.iter().map(words).collect::<Vec<_>>().join(", "),
-        }
-    }
 }
 
 impl FieldReport {
-    /// What people call the field.
-    fn word(&self) -> &str {
+    /// What people call the field: `principal`, `path`.
+    pub fn word(&self) -> &str {
         match self.field.as_str() {
             "principals" | "notPrincipals" | "source.principal" => "principal",
             "namespaces" | "notNamespaces" | "source.namespace" => "namespace",
@@ -264,66 +243,97 @@ impl FieldReport {
             other => other,
         }
     }
-}
 
-impl FieldReport {
     /// The values of the policy; a long list helps nobody, and the JSON form has all of it.
-    fn shown(&self) -> String {
+    pub fn wanted_words(&self) -> String {
         let (shown, more) = self.wanted.split_at(self.wanted.len().min(4));
+        let none = if self.negated { "none of " } else { "" };
         let shown = shown.join(" or ");
-        if more.is_empty() { shown } else { format!("{shown} or {} more", more.len()) }
+        if more.is_empty() { format!("{none}{shown}") } else { format!("{none}{shown} or {} more", more.len()) }
+    }
+
+    /// The request's value, or `none`.
+    pub fn got_words(&self) -> &str {
+        self.got.as_deref().unwrap_or("none")
+    }
+
+    /// What a rule found that denied.
+    fn evidence(&self) -> String {
+        match (&self.got, self.negated) {
+            (None, _) => format!("{} unknown, looks for {}", self.word(), self.wanted_words()),
+            (Some(got), true) => format!("{} {got} is {}", self.word(), self.wanted_words()),
+            (Some(got), false) => format!("{} {got} matches {}", self.word(), self.wanted_words()),
+        }
     }
 }
 
 impl fmt::Display for FieldReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let got = self.got.as_deref().unwrap_or("none");
         if self.ok {
-            return write!(f, "{} {got} ok", self.word());
+            write!(f, "{} {} ok", self.word(), self.got_words())
+        } else {
+            write!(f, "{} wanted {} got {}", self.word(), self.wanted_words(), self.got_words())
         }
-        let none = if self.negated { "none of " } else { "" };
-        write!(f, "{} wanted {none}{} got {got}", self.word(), self.shown())
     }
 }
 
 impl Explanation {
-    /// One line for people, without a line break.
+    /// One line for people, without a line break: `headline`, then every field of the rule it speaks of.
     pub fn text(&self) -> String {
         self.to_string()
+    }
+
+    /// What happened and which rule it is about, without that rule's fields.
+    pub fn headline(&self) -> String {
+        let request = &self.request;
+        match (self.reason, &self.rule, &self.nearest) {
+            (Reason::Allowed, Some(rule), _) => format!("{} allows {request}", rule.name()),
+            (Reason::Allowed | Reason::NoPolicy, _, _) => {
+                format!("{request} is allowed, as no ALLOW policy selects the workload and no other denies it")
+            }
+            (Reason::HttpRuleOnTcp, Some(rule), _) => format!(
+                "{} denies {request}, as it asks for HTTP fields that a TCP connection does not show; give it a port of its own",
+                rule.name()
+            ),
+            (Reason::NoProvider, Some(rule), _) => {
+                format!("{} denies {request}, as its provider cannot be asked", rule.name())
+            }
+            (Reason::NothingAllowed, _, _) => {
+                format!("nothing allows {request}: no flow leads here and no rule allows anything")
+            }
+            (Reason::NoRuleMatched, _, Some(nearest)) => {
+                format!("no rule allows {request}; nearest is {}", nearest.name())
+            }
+            (Reason::NoRuleMatched, _, None) => format!("no rule allows {request}"),
+            (_, Some(rule), _) => format!("{} denies {request}", rule.name()),
+            (reason, None, _) => format!("{request} is denied: {reason}"),
+        }
+    }
+
+    /// The rule that the headline speaks of: the deciding one, else the nearest.
+    pub fn subject(&self) -> Option<&RuleReport> {
+        self.rule.as_ref().or(self.nearest.as_ref())
     }
 }
 
 impl fmt::Display for Explanation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let request = &self.request;
-        let rule = self.rule.as_ref();
-        match (self.reason, rule) {
-            (Reason::Allowed, Some(rule)) => write!(f, "{} allows {request}: {}", rule.name(), rule.words()),
-            (Reason::Allowed | Reason::NoPolicy, _) => {
-                write!(f, "{request} is allowed, as no ALLOW policy selects the workload and no other denies it")
+        f.write_str(&self.headline())?;
+        match self.subject().map(|rule| rule.fields.as_slice()) {
+            None => Ok(()),
+            Some([]) => f.write_str(": it asks for nothing in particular"),
+            Some(fields) => {
+                let words: Vec<_> = fields.iter().map(|field| self.field(field)).collect();
+                write!(f, ": {}", words.join(", "))
             }
-            (Reason::HttpRuleOnTcp, Some(rule)) => write!(
-                f,
-                "{} denies {request}: it asks for HTTP fields, which a TCP connection does not show, so it denies to be safe; \
-                 give the rule a port of its own",
-                rule.name()
-            ),
-            (Reason::NoProvider, Some(rule)) => {
-                write!(f, "{} denies {request}: its provider cannot be asked: {}", rule.name(), rule.evidence())
-            }
-            (Reason::NothingAllowed, _) => {
-                write!(f, "nothing allows {request}: no flow leads here and no rule allows anything")
-            }
-            (Reason::NoRuleMatched, _) => {
-                write!(f, "no rule allows {request}")?;
-                match &self.nearest {
-                    Some(nearest) => write!(f, "; nearest is {}: {}", nearest.name(), nearest.words()),
-                    None => Ok(()),
-                }
-            }
-            (_, Some(rule)) => write!(f, "{} denies {request}: {}", rule.name(), rule.evidence()),
-            (reason, None) => write!(f, "{request} is denied: {reason}"),
         }
+    }
+}
+
+impl Explanation {
+    /// A field in the words that fit the decision: for a rule that denied, what it found.
+    fn field(&self, field: &FieldReport) -> String {
+        if self.allowed || self.rule.is_none() { field.to_string() } else { field.evidence() }
     }
 }
 

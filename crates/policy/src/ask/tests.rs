@@ -97,7 +97,7 @@ fn no_answers() {
         expect![[r#"
             error: the model has no node `order`; did you mean `orders`?
             error: the model has no node `paymets`; did you mean `payments`?
-            error: the model has no node `zzz`
+            error: the model has no node `zzz`; it has attic, bank, customer, gateway, ledger, orders, orders-db, partner, payments
             error: `bank` is not under Ward (it has no `run`, `attest` or `role`), so nothing is decided there
             error: `payments` does not serve port 9; it serves 8080 (http)
             error: `customer` is not under Ward (it has no `run`, `attest` or `role`), so nothing is decided there

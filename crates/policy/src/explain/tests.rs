@@ -86,9 +86,9 @@ fn other_reasons() {
         "GET /admin as shop/orders\nGET /ask as shop/orders\nGET / as shop/orders\ntcp as shop/orders",
         expect![[r#"
             policy pci/no-admin, rule 0 denies GET /admin from orders: namespace shop is none of ops, path /admin matches /admin*
-            policy pci/ask, rule 0 denies GET /ask from orders: its provider cannot be asked: path /ask matches /ask
-            policy pci/all, rule 0 allows GET / from orders: it matches everything
-            policy pci/ask, rule 0 denies a connection to port 8080 from orders: it asks for HTTP fields, which a TCP connection does not show, so it denies to be safe; give the rule a port of its own
+            policy pci/ask, rule 0 denies GET /ask from orders, as its provider cannot be asked: path /ask matches /ask
+            policy pci/all, rule 0 allows GET / from orders: it asks for nothing in particular
+            policy pci/ask, rule 0 denies a connection to port 8080 from orders, as it asks for HTTP fields that a TCP connection does not show; give it a port of its own: path unknown, looks for /ask
         "#]],
     );
     check(
