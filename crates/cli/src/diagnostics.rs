@@ -4,17 +4,26 @@ use std::{fmt, io::IsTerminal as _};
 use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode};
 use model::{Diagnostic, Severity, SourceFile};
 
+use crate::config::no_color;
+
 /// Width of a report in columns.
 const WIDTH: usize = 120;
+/// Longest line that is drawn, bytes; what is longer was not written by hand, and is told in one line.
+const DRAWN_LINE_MAX: usize = 500;
 
 /// Every diagnostic with its excerpt, then a summary line. Colours when standard output is a terminal.
 pub(crate) fn render(files: &[SourceFile], diagnostics: &[Diagnostic]) -> String {
-    let colours = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let colours = std::io::stdout().is_terminal() && !no_color();
     let theme = if colours { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
     let handler = GraphicalReportHandler::new_themed(theme).with_width(WIDTH).with_context_lines(1).with_links(false);
     let mut text = String::new();
     for diagnostic in diagnostics {
         let source = files.iter().find(|f| f.name == diagnostic.file);
+        if source.is_some_and(|source| longest_drawn(&source.text, diagnostic.line) > DRAWN_LINE_MAX) {
+            text.push_str(&line(diagnostic));
+            text.push('\n');
+            continue;
+        }
         let report = Report { diagnostic, source: source.map(|f| NamedSource::new(&f.name, f.text.clone())) };
         if handler.render_report(&mut text, &report).is_err() {
             // The excerpt could not be drawn: the plain line says the same.
@@ -24,6 +33,11 @@ pub(crate) fn render(files: &[SourceFile], diagnostics: &[Diagnostic]) -> String
     }
     text.push_str(&summary(diagnostics));
     text
+}
+
+/// Bytes of the longest of the lines that an excerpt around `line` shows.
+fn longest_drawn(text: &str, line: usize) -> usize {
+    text.lines().skip(line.saturating_sub(2)).take(3).map(str::len).max().unwrap_or_default()
 }
 
 /// One line: `ward.yaml:3:5: error[unknown-field]: …`.
