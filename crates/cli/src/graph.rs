@@ -1,16 +1,54 @@
 //! `ward graph`: the diagram, drawn.
-use std::{path::PathBuf, process::ExitCode};
+use std::{fs, path::PathBuf, process::ExitCode};
 
-/// Draw a model as Mermaid or SVG
+use anyhow::Context as _;
+use clap::ValueEnum;
+
+use crate::{diagnostics, model_dir, output};
+
+/// Draw a model as a diagram
+///
+/// Zones are nested boxes, flows run from left to right with their data; colours follow the most sensitive thing that
+/// flows.
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  ward graph examples/shop --format svg --out shop.svg")]
+#[command(after_help = "Examples:\n  ward graph examples/shop --format svg --out shop.svg\n  ward graph examples/shop >> README.md\n\n\
+Exit codes: 0 drawn, 1 the model has errors, 2 a file cannot be read or written")]
 pub(crate) struct Args {
     /// The directory that holds ward.yaml
     #[arg(default_value = ".")]
     dir: PathBuf,
+    /// What to draw
+    #[arg(long, value_enum, default_value_t = Format::Mermaid)]
+    format: Format,
+    /// Where to write it; standard output without
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+/// The forms of a drawing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// A Mermaid flowchart
+    Mermaid,
+    /// A picture for any browser, light or dark
+    Svg,
 }
 
 /// Runs it.
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("not built yet: {}", args.dir.display())
+    let files = model_dir::read(&args.dir)?;
+    let loaded = model::load(&files);
+    let Some(model) = loaded.model else {
+        eprint!("{}", diagnostics::render(&files, &loaded.diagnostics));
+        return Ok(ExitCode::from(output::FINDINGS));
+    };
+    let drawing = match args.format {
+        Format::Mermaid => model::graph::mermaid(&model),
+        Format::Svg => model::graph::svg(&model),
+    };
+    match args.out {
+        Some(path) => fs::write(&path, drawing).with_context(|| format!("cannot write {}", path.display()))?,
+        None => output::print(&drawing)?,
+    }
+    Ok(ExitCode::SUCCESS)
 }

@@ -3,6 +3,7 @@
 pub mod allow;
 mod closest;
 pub mod diagnostic;
+pub mod graph;
 pub mod id;
 pub mod istio;
 pub mod load;
