@@ -50,7 +50,7 @@ fn config(proxy: &Proxy) -> serde_json::Value {
     let Some(snapshot) = proxy.shared().snapshot.load_full() else { return serde_json::json!({ "revision": null }) };
     let upstreams = snapshot.upstreams.iter().map(|u| {
         serde_json::json!({
-            "name": u.name, "identity": u.id, "protocol": u.protocol.as_str(), "endpoints": u.endpoints,
+            "name": u.name, "node": u.node, "port": u.port, "identity": u.id, "protocol": u.protocol.as_str(), "endpoints": u.endpoints,
             "local_port": u.local_port, "server_name": format!("{}.{}.{}", u.port, u.node, u.namespace),
         })
     });
