@@ -196,7 +196,7 @@ async fn run_process(
     signals: &mut StopSignals,
 ) -> anyhow::Result<Ending> {
     let config = sidecar_config(place).await?;
-    let ports: Vec<(u16, u16)> = config.workload.services.iter().map(|service| (service.port, service.port)).collect();
+    let ports: Vec<(u16, u16)> = config.services.iter().map(|service| (service.port, service.port)).collect();
     let none = BTreeMap::new();
     // Run by hand like any program, it gets the caller's environment.
     let environment = &Environment { passed: environment.everything.clone(), ..environment.clone() };

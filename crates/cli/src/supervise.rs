@@ -81,8 +81,11 @@ pub(crate) enum State {
         /// Its process id.
         pid: i32,
     },
-    /// It ended and waits for its next start.
-    Backoff,
+    /// It ended, or could not be started, and waits for its next start.
+    Backoff {
+        /// How often in a row, without having run for long.
+        failures: u32,
+    },
     /// A job that is done.
     Finished,
     /// Stopped on purpose.
@@ -239,7 +242,7 @@ impl Keeper {
                 Ok(child) => child,
                 Err(error) => {
                     let again_in = backoff.failed(Duration::ZERO);
-                    self.state.send_replace(State::Backoff);
+                    self.state.send_replace(State::Backoff { failures: backoff.failures() });
                     self.tell(What::Unstartable { error, again_in }).await;
                     if self.wait(again_in).await {
                         break;
@@ -270,7 +273,7 @@ impl Keeper {
                 break;
             }
             let again_in = backoff.failed(since.elapsed());
-            self.state.send_replace(State::Backoff);
+            self.state.send_replace(State::Backoff { failures: backoff.failures() });
             self.tell(What::Ended { ending, again_in: Some(again_in) }).await;
             if self.wait(again_in).await {
                 break;

@@ -108,11 +108,15 @@ impl Results {
         self.lines.iter().filter(|line| line.verdict == verdict).map(Line::text).collect()
     }
 
-    /// Whether everything towards a node was found as it must be; `None` when nothing was tried there.
+    /// True when everything towards a node was found as it must be, false when something was violated; `None` when
+    /// nothing was tried there or something stays open.
     pub(crate) fn of_node(&self, node: &str) -> Option<bool> {
-        let mut lines = self.lines.iter().filter(|line| line.to == node).peekable();
-        lines.peek()?;
-        Some(lines.all(|line| line.verdict == "ok"))
+        let verdicts: Vec<&str> =
+            self.lines.iter().filter(|line| line.to == node).map(|line| line.verdict.as_str()).collect();
+        if verdicts.contains(&"violated") {
+            return Some(false);
+        }
+        (!verdicts.is_empty() && verdicts.iter().all(|verdict| *verdict == "ok")).then_some(true)
     }
 
     fn exit_code(&self, strict: bool) -> ExitCode {

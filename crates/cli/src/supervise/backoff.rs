@@ -25,4 +25,9 @@ impl Backoff {
         self.failures = self.failures.saturating_add(1);
         pause
     }
+
+    /// How many failures in a row were counted.
+    pub(crate) fn failures(&self) -> u32 {
+        self.failures
+    }
 }

@@ -5,26 +5,15 @@ use serde::Deserialize;
 
 use crate::{config::Environment, isolation::Place, isolation::wrap::User, supervise::marks::Marks};
 
-/// What a sidecar answers to `GET /config` on its admin port, as far as it is needed here.
+/// What a sidecar answers to `GET /config` on its admin port, as far as it is needed here; empty before it has one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub(crate) struct SidecarConfig {
-    /// The workload it serves.
-    #[serde(default)]
-    pub(crate) workload: Workload,
-    /// Where its application may connect to.
-    #[serde(default)]
-    pub(crate) upstreams: Vec<Upstream>,
-}
-
-/// The workload of a sidecar.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-pub(crate) struct Workload {
-    /// Revision of the model.
-    #[serde(default)]
-    pub(crate) revision: u64,
     /// Ports its application serves.
     #[serde(default)]
     pub(crate) services: Vec<Service>,
+    /// Where its application may connect to.
+    #[serde(default)]
+    pub(crate) upstreams: Vec<Upstream>,
 }
 
 /// A served port.

@@ -74,8 +74,8 @@ impl Instance {
     fn state(&self) -> &'static str {
         match (self.sidecar.state(), self.application.as_ref().map(|(kept, _)| kept.state())) {
             (State::Stopped, _) => "stopped",
-            (State::Starting | State::Backoff | State::Finished, _) => "sidecar down",
-            (State::Running { .. }, Some(State::Starting | State::Backoff)) => "application down",
+            (State::Starting | State::Backoff { .. } | State::Finished, _) => "sidecar down",
+            (State::Running { .. }, Some(State::Starting | State::Backoff { .. })) => "application down",
             (State::Running { .. }, Some(State::Finished)) => "done",
             (State::Running { .. }, _) if *self.ready.borrow() => "ready",
             (State::Running { .. }, _) => "starting",

@@ -48,6 +48,8 @@ const CONTROL_DEADLINE: Duration = Duration::from_secs(60);
 const READY_DEADLINE: Duration = Duration::from_secs(90);
 /// Longest applications of one wave may take to listen, before the next wave starts all the same.
 const LISTEN_DEADLINE: Duration = Duration::from_secs(60);
+/// What failed so often in a row while it should become ready for the first time will not.
+const HOPELESS_FAILURES: u32 = 5;
 /// How often readiness is asked for.
 const READY_PACE: Duration = Duration::from_millis(100);
 /// Longest an application may take to end after SIGTERM.
@@ -204,15 +206,19 @@ impl Session {
     }
 
     async fn control_answers(&self) -> anyhow::Result<()> {
-        let answers = async {
-            while self.api.health().await.is_err() {
-                sleep(READY_PACE).await;
-            }
-        };
         let log = self.state.log("control");
-        timeout(CONTROL_DEADLINE, answers)
-            .await
-            .map_err(|_| late("the control plane does not answer", CONTROL_DEADLINE, &log))
+        let since = Clock::now();
+        while self.api.health().await.is_err() {
+            let state = self.control.as_ref().map(Kept::state);
+            if matches!(state, Some(State::Backoff { failures }) if failures >= HOPELESS_FAILURES) {
+                bail!("{}", with_tail("the control plane does not stay up", &log));
+            }
+            if since.elapsed() > CONTROL_DEADLINE {
+                return Err(late("the control plane does not answer", CONTROL_DEADLINE, &log));
+            }
+            sleep(READY_PACE).await;
+        }
+        Ok(())
     }
 
     /// Makes places and starts sidecars, and waits until all are ready.
@@ -261,22 +267,22 @@ impl Session {
     }
 
     async fn sidecars_ready(&self, names: &[String]) -> anyhow::Result<()> {
-        let waiting = async {
-            for instance in names.iter().filter_map(|name| self.instances.get(name)) {
-                let mut ready = instance.ready.clone();
-                // An error means that the sidecar was stopped, which somebody else then reports.
-                let _ = ready.wait_for(|ready| *ready).await;
+        let late_ones = || names.iter().filter_map(|name| self.instances.get(name)).filter(|i| !*i.ready.borrow());
+        let hopeless = |instance: &&Instance| matches!(instance.sidecar.state(), State::Backoff { failures } if failures >= HOPELESS_FAILURES);
+        let log = |instance: &Instance| self.state.log(&format!("{}.sidecar", instance.spec.file_name()));
+        let since = Clock::now();
+        while let Some(first) = late_ones().next() {
+            if let Some(instance) = late_ones().find(hopeless) {
+                let (name, log) = (instance.spec.name(), log(instance));
+                bail!("{}", with_tail(&format!("the sidecar of {name} does not stay up"), &log));
             }
-        };
-        if timeout(READY_DEADLINE, waiting).await.is_ok() {
-            return Ok(());
+            if since.elapsed() > READY_DEADLINE {
+                let names: Vec<String> = late_ones().map(|instance| instance.spec.name()).collect();
+                return Err(late(&format!("not ready: {}", names.join(", ")), READY_DEADLINE, &log(first)));
+            }
+            sleep(READY_PACE).await;
         }
-        let missing = |name: &&String| self.instances.get(*name).is_some_and(|i| !*i.ready.borrow());
-        let missing: Vec<&String> = names.iter().filter(missing).collect();
-        let log = missing.first().and_then(|name| self.instances.get(*name)).map(|i| i.spec.file_name());
-        let log = self.state.log(&format!("{}.sidecar", log.unwrap_or_default()));
-        let names: Vec<&str> = missing.iter().map(|name| name.as_str()).collect();
-        Err(late(&format!("not ready: {}", names.join(", ")), READY_DEADLINE, &log))
+        Ok(())
     }
 
     /// Starts the applications of these instances, callees first.
@@ -648,12 +654,16 @@ async fn follow_readiness(
 
 /// What was waited for in vain, with the last lines of the log that will say why.
 fn late(what: &str, deadline: Duration, log: &Path) -> anyhow::Error {
-    let mut text = format!("{what} after {} s; log {}", deadline.as_secs(), log.display());
+    anyhow::anyhow!(with_tail(&format!("{what} after {} s", deadline.as_secs()), log))
+}
+
+fn with_tail(what: &str, log: &Path) -> String {
+    let mut text = format!("{what}; log {}", log.display());
     for line in logs::tail(log, 8) {
         text.push_str("\n    ");
         text.push_str(&line);
     }
-    anyhow::anyhow!(text)
+    text
 }
 
 /// Where a client on this machine reaches a listener.

@@ -35,10 +35,17 @@ fn verdicts_are_counted_and_coded() {
 
 #[test]
 fn a_node_is_verified_when_all_probes_towards_it_are_ok() {
-    let lines = vec![line("orders", "flow", "ok"), line("orders", "plaintext", "ok"), line("db", "flow", "violated")];
+    let lines = vec![
+        line("orders", "flow", "ok"),
+        line("orders", "plaintext", "ok"),
+        line("db", "flow", "violated"),
+        line("web", "flow", "ok"),
+        line("web", "plaintext", "unverifiable"),
+    ];
     let results = Results { lines };
     assert_eq!(results.of_node("orders"), Some(true));
     assert_eq!(results.of_node("db"), Some(false));
+    assert_eq!(results.of_node("web"), None);
     assert_eq!(results.of_node("gateway"), None);
 }
 
