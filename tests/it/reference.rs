@@ -1,0 +1,100 @@
+//! The reference parts of the user's guide are generated from what the programs say, so that they cannot drift:
+//! `UPDATE_EXPECT=1 cargo nextest run -p tests reference` brings them up to date.
+use std::{fs, path::Path, process::Command};
+
+use serde_json::{Value, to_value};
+
+use crate::binaries::binary;
+
+#[test]
+fn commands() {
+    check("docs/cli.md", "commands", &commands_section());
+}
+
+#[test]
+fn words_of_the_model() {
+    let rows = model::words::WORDS.iter().map(|w| {
+        let [place, owner, state] = [to_value(w.place), to_value(w.owner), to_value(w.state)].map(plain);
+        format!("| {place} | `{}` | {owner} | {state} | {} |\n", w.word, w.today)
+    });
+    check(
+        "docs/model.md",
+        "words",
+        &format!("| where | word | kept by | state | today |\n|---|---|---|---|---|\n{}", rows.collect::<String>()),
+    );
+}
+
+#[test]
+fn diagnostics_of_the_model() {
+    let rows = model::diagnostic::CODES.iter().map(|(code, meaning)| format!("| `{code}` | {meaning} |\n"));
+    check("docs/model.md", "diagnostics", &format!("| code | means |\n|---|---|\n{}", rows.collect::<String>()));
+}
+
+#[test]
+fn limits_of_the_proxy() {
+    let rows = proxy::limits::Limits::table().into_iter();
+    let rows = rows.map(|(name, default, meaning)| format!("| `{name}` | {default} | {meaning} |\n"));
+    check(
+        "docs/operations.md",
+        "limits",
+        &format!("| limit | default | means |\n|---|---|---|\n{}", rows.collect::<String>()),
+    );
+}
+
+/// What stands in `path` between the marks of `section` must be `generated`.
+fn check(path: &str, section: &str, generated: &str) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join(path);
+    let text = fs::read_to_string(&file).unwrap();
+    let (begin, end) = (format!("<!-- generated: {section} -->\n"), format!("<!-- end: {section} -->\n"));
+    let parts = text.split_once(&begin).and_then(|(before, rest)| Some((before, rest.split_once(&end)?)));
+    let (before, (written, after)) = parts.unwrap_or_else(|| panic!("{path} has no marks for `{section}`"));
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        // Two sections of one file may be written at once by two tests: each replaces only its own, whole.
+        fs::write(&file, format!("{before}{begin}{generated}{end}{after}")).unwrap();
+    } else {
+        let remedy = "UPDATE_EXPECT=1 cargo nextest run -p tests reference -j 1";
+        assert!(
+            written == generated,
+            "{path}, {section}: not what the programs say; bring it up to date with\n  {remedy}"
+        );
+    }
+}
+
+/// A word of a closed set as JSON has it.
+fn plain(word: serde_json::Result<Value>) -> String {
+    word.unwrap().as_str().unwrap().to_owned()
+}
+
+/// A section for each command, in the order in which the help lists them.
+fn commands_section() -> String {
+    let mut out = block(&help(&[]));
+    let mut todo: Vec<Vec<String>> = subcommands(&help(&[])).into_iter().map(|name| vec![name]).collect();
+    todo.reverse();
+    while let Some(command) = todo.pop() {
+        let text = help(&command);
+        let below = subcommands(&text);
+        todo.extend(below.into_iter().rev().map(|name| [command.clone(), vec![name]].concat()));
+        out += &format!("\n## ward {}\n\n{}", command.join(" "), block(&text));
+    }
+    out
+}
+
+fn block(text: &str) -> String {
+    format!("```text\n{}\n```\n", text.trim())
+}
+
+fn help(command: &[String]) -> String {
+    let output = Command::new(binary("ward")).args(command).arg("--help").env_clear().output().unwrap();
+    assert!(output.status.success(), "ward {} --help: {output:?}", command.join(" "));
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
+}
+
+/// The names below `Commands:`, without `help`.
+fn subcommands(help: &str) -> Vec<String> {
+    let section = help.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+    // A name stands two columns in; its description may go on below, further in.
+    let names = section.filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+    let names = names.filter_map(|line| line.split_whitespace().next());
+    names.filter(|name| *name != "help").map(str::to_owned).collect()
+}
