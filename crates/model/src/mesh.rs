@@ -1,7 +1,11 @@
 //! The model after every check: zones, data, nodes and flows whose references are known to hold.
 use std::{collections::BTreeMap, time::Duration};
 
-use crate::{Name, SpiffeId, TrustDomain, allow::AllowEntry, istio::AuthorizationPolicy};
+use crate::{
+    Name, SpiffeId, TrustDomain,
+    allow::{AllowEntry, PathPattern, Segment},
+    istio::AuthorizationPolicy,
+};
 
 /// A whole, cross-checked model. Invariant: every reference by name resolves; made only by `load`.
 #[derive(Clone, Debug, PartialEq)]
@@ -368,6 +372,17 @@ pub struct Via {
     pub cors: bool,
     /// The remaining words, as written: jwt, auth, tls, mtls, ssh, local, transform, region.
     pub words: BTreeMap<String, serde_json::Value>,
+}
+
+impl Via {
+    /// The path of an `allow` entry as the target receives it: without the prefix that `rewrite` takes off.
+    pub fn received_path(&self, path: &PathPattern) -> PathPattern {
+        let stripped = self.rewrite.as_deref().map_or(0, |prefix| prefix.split('/').filter(|s| !s.is_empty()).count());
+        let rest = path.segments.get(stripped..).unwrap_or_default();
+        // The prefix itself is received as `/`.
+        let segments = if rest.is_empty() { vec![Segment::Literal(String::new())] } else { rest.to_vec() };
+        PathPattern { segments }
+    }
 }
 
 /// An accepted risk.

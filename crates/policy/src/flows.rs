@@ -137,7 +137,7 @@ fn entry_rules(flow: &Flow, entry: &AllowEntry, from: &[From], ports: &[String])
     let operation = Operation {
         ports: ports.to_vec(),
         methods: entry.methods.clone(),
-        paths: vec![entry.path.to_string()],
+        paths: vec![flow.via.received_path(&entry.path).to_string()],
         ..Operation::default()
     };
     let preflight = (flow.via.cors && !entry.methods.is_empty()).then(|| Rule {
