@@ -5,7 +5,10 @@ use std::sync::Arc;
 use axum::{
     Json, Router,
     body::Body,
-    extract::{DefaultBodyLimit, Extension, Path, Query, Request, State, rejection::JsonRejection},
+    extract::{
+        DefaultBodyLimit, Extension, Path, Query, Request, State,
+        rejection::{JsonRejection, QueryRejection},
+    },
     http::{HeaderValue, Method, StatusCode, Uri, header},
     middleware::{self, Next},
     response::{IntoResponse, Response},
@@ -150,6 +153,12 @@ fn current(plane: &Plane) -> Result<Arc<Current>, Problem> {
 fn body<T>(body: Result<Json<T>, JsonRejection>) -> Result<T, Problem> {
     body.map(|Json(value)| value).map_err(|rejection| {
         Problem::new(rejection.status(), "bad-request", "The body cannot be read", rejection.body_text())
+    })
+}
+
+fn query<T>(query: Result<Query<T>, QueryRejection>) -> Result<T, Problem> {
+    query.map(|Query(value)| value).map_err(|rejection| {
+        Problem::new(rejection.status(), "bad-request", "The query cannot be read", rejection.body_text())
     })
 }
 
@@ -322,8 +331,8 @@ async fn create_token(
     })))
 }
 
-async fn decisions(State(plane): State<Arc<Plane>>, Query(filter): Query<DecisionFilter>) -> Answer {
-    let found = plane.store.decisions(&filter).await?;
+async fn decisions(State(plane): State<Arc<Plane>>, filter: Result<Query<DecisionFilter>, QueryRejection>) -> Answer {
+    let found = plane.store.decisions(&query(filter)?).await?;
     Ok(Json(json!({ "decisions": found })))
 }
 
@@ -390,8 +399,8 @@ impl Default for EventsQuery {
     }
 }
 
-async fn events(State(plane): State<Arc<Plane>>, Query(query): Query<EventsQuery>) -> Answer {
-    let found = plane.store.events(query.limit.min(1_000)).await?;
+async fn events(State(plane): State<Arc<Plane>>, asked: Result<Query<EventsQuery>, QueryRejection>) -> Answer {
+    let found = plane.store.events(query(asked)?.limit.min(1_000)).await?;
     Ok(Json(json!({ "events": found })))
 }
 

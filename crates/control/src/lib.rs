@@ -12,6 +12,8 @@ pub mod report;
 pub mod server;
 pub mod snapshot;
 pub mod store;
+#[cfg(test)]
+mod testkit;
 pub mod verify;
 
 pub use config::Config;

@@ -8,7 +8,7 @@ use std::{
 use aws_lc_rs::digest::{SHA256, digest};
 use model::{
     Flow, ListenTls, Mode, Model, Node, Protocol, Role, SpiffeId,
-    allow::{AllowEntry, PathPattern, Segment},
+    allow::{AllowEntry, PathPattern},
     diagnostic::{Diagnostic, Severity},
     istio::{AuthorizationPolicy, AuthorizationSpec, Metadata, NODE_LABEL},
 };
@@ -323,8 +323,8 @@ fn listeners_of(model: &Model, name: &str, node: &Node) -> Vec<resources::Listen
     node.listen.iter().map(listener).collect()
 }
 
-/// The allow entries of the gateway's outbound flows, most literal first. `allow` says what the target receives, so with
-/// `rewrite` the route matches the prefix in front of it and strips it.
+/// The allow entries of the gateway's outbound flows, most literal first. With `rewrite` they are written as callers send
+/// them, prefix and all; the target's policies see what is left (`Via::received_path`).
 fn routes_of(model: &Model, gateway: &str) -> Vec<resources::Route> {
     let mut routes: Vec<(PathPattern, resources::Route)> = Vec::new();
     for flow in model.flows_from(gateway).filter(|f| active(f)) {
@@ -334,15 +334,14 @@ fn routes_of(model: &Model, gateway: &str) -> Vec<resources::Route> {
         let Some(serve) = model.ports_of(flow).find(|s| s.protocol.is_http()) else { continue };
         let any = [AllowEntry { text: "* /{**}".to_owned(), methods: Vec::new(), path: PathPattern::any() }];
         for entry in flow.via.allow.as_deref().unwrap_or(&any) {
-            let path = prefixed(flow.via.rewrite.as_deref(), &entry.path);
             let route = resources::Route {
                 methods: entry.methods.clone(),
-                path: path.to_string(),
+                path: entry.path.to_string(),
                 upstream: upstream_name(flow.to.as_str(), serve.port),
                 strip_prefix: flow.via.rewrite.clone().unwrap_or_default(),
                 flow: flow.id.to_string(),
             };
-            routes.push((path, route));
+            routes.push((entry.path.clone(), route));
         }
     }
     // Of equal paths the one that names its methods comes first: it is the narrower.
@@ -352,12 +351,6 @@ fn routes_of(model: &Model, gateway: &str) -> Vec<resources::Route> {
             .then_with(|| x.methods.cmp(&y.methods))
     });
     routes.into_iter().map(|(_, route)| route).collect()
-}
-
-fn prefixed(prefix: Option<&str>, path: &PathPattern) -> PathPattern {
-    let before =
-        prefix.unwrap_or_default().split('/').filter(|s| !s.is_empty()).map(|s| Segment::Literal(s.to_owned()));
-    PathPattern { segments: before.chain(path.segments.iter().cloned()).collect() }
 }
 
 fn upstreams_of(model: &Model, name: &str) -> Vec<resources::Upstream> {

@@ -597,3 +597,18 @@ fn int(value: u64) -> i64 {
 fn uint(value: i64) -> u64 {
     u64::try_from(value).unwrap_or_default()
 }
+
+#[cfg(test)]
+impl SqliteStore {
+    /// Allows the file no further page, which SQLite reports as a full disk.
+    pub(crate) async fn fill(&self) {
+        sqlx::raw_sql("PRAGMA max_page_count = 1").execute(&self.durable).await.unwrap();
+        sqlx::raw_sql("PRAGMA max_page_count = 1").execute(&self.counts).await.unwrap();
+    }
+
+    /// Pretends that another version wrote the file.
+    pub(crate) async fn user_version(&self, version: u32) {
+        let statement = format!("PRAGMA user_version = {version}");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(statement)).execute(&self.durable).await.unwrap();
+    }
+}

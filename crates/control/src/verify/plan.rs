@@ -50,7 +50,11 @@ pub struct Case {
 impl Case {
     /// `GET /orders/ward-probe`, or `connect`.
     pub fn request(&self) -> String {
-        if self.method.is_empty() { "connect".to_owned() } else { format!("{} {}", self.method, self.path) }
+        match (self.method.as_str(), &self.unverifiable) {
+            ("", Some(_)) if self.variant == Variant::Flow => "-".to_owned(),
+            ("", _) => "connect".to_owned(),
+            (method, _) => format!("{method} {}", self.path),
+        }
     }
 }
 
@@ -209,7 +213,9 @@ fn requests_of(flow: &Flow, protocol: Protocol) -> Vec<(String, String)> {
     }
     match &flow.via.allow {
         None => vec![neutral(protocol)],
-        Some(entries) => entries.iter().map(|e| (method_of(e, protocol), filled(&e.path))).collect(),
+        Some(entries) => {
+            entries.iter().map(|e| (method_of(e, protocol), filled(&flow.via.received_path(&e.path)))).collect()
+        }
     }
 }
 
@@ -243,10 +249,11 @@ fn outside(model: &Model, flow: &Flow, serve: &Serve) -> Option<(String, String)
         siblings.filter(|f| active(f) && f.from == flow.from && model.ports_of(f).any(|s| s.port == serve.port));
     let mut entries = Vec::new();
     for sibling in siblings {
-        entries.extend(sibling.via.allow.as_ref()?);
+        let received = |e: &AllowEntry| AllowEntry { path: sibling.via.received_path(&e.path), ..e.clone() };
+        entries.extend(sibling.via.allow.as_ref()?.iter().map(received));
     }
     let free = |method: &str, path: &str| !entries.iter().any(|e| e.matches(method, path));
-    let known = flow.via.allow.iter().flatten().map(|e| filled(&e.path));
+    let known = flow.via.allow.iter().flatten().map(|e| filled(&flow.via.received_path(&e.path)));
     for path in known {
         for method in ["GET", "POST", "PUT", "DELETE", "PATCH"] {
             if free(method, &path) {
