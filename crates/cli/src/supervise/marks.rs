@@ -34,9 +34,12 @@ impl Marks {
         env.insert(PROCESS.to_owned(), label.into());
     }
 
-    /// Whether an environment block (`/proc/<pid>/environ`) carries all of them.
+    /// Whether an environment block (`/proc/<pid>/environ`) carries all of them, and names a process at all: an
+    /// operator may have set `WARD_STATE_DIR` in a shell, and nothing started there is ours.
     pub(crate) fn carried_by(&self, environ: &[u8]) -> bool {
-        self.entries.iter().all(|wanted| environ.split(|byte| *byte == 0).any(|have| have == wanted.as_slice()))
+        let mut entries = environ.split(|byte| *byte == 0);
+        entries.any(|have| have.strip_prefix(PROCESS.as_bytes()).is_some_and(|rest| rest.starts_with(b"=")))
+            && self.entries.iter().all(|wanted| environ.split(|byte| *byte == 0).any(|have| have == wanted.as_slice()))
     }
 }
 

@@ -44,6 +44,7 @@ fn marks_match_whole_variables_only() {
     ] {
         assert_eq!(marks.carried_by(environ), carried, "{}", String::from_utf8_lossy(environ));
     }
+    assert!(!Marks::of_state(Path::new("/s")).carried_by(b"HOME=/root\0WARD_STATE_DIR=/s"), "an operator's shell");
     assert!(Marks::of_state(Path::new("/s")).carried_by(b"WARD_STATE_DIR=/s\0WARD_PROCESS=x"));
 }
 
