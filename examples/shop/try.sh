@@ -3,12 +3,13 @@
 # Prints what it sends and what comes back; ends with 1 at the first answer that is not the expected one.
 #
 #   SHOP_URL   where the gateway is (default https://localhost:8443)
+#   SHOP_STATE the --state directory of `ward up`, if it was given one
 #   WARD       the ward program (default: the newest build of this repository, else the one in PATH)
 set -eu
 
 dir=$(cd "$(dirname "$0")" && pwd)
 url=${SHOP_URL:-https://localhost:8443}
-trust=${WARD_STATE_DIR:-$dir/.ward}/trust.pem
+trust=${SHOP_STATE:-$dir/.ward}/trust.pem
 ward=${WARD:-$(ls -t "$dir/../../target/release/ward" "$dir/../../target/debug/ward" 2> /dev/null | head -n 1)}
 ward=${ward:-ward}
 body=$(mktemp)
@@ -27,7 +28,8 @@ send() {
     printf '\n$ curl -X %s %s%s\n' "$method" "$url" "$path"
     status=$(curl --silent --show-error --max-time 30 --cacert "$trust" -X "$method" -H 'content-type: application/json' \
         -o "$body" -w '%{http_code}' "$@" "$url$path") || fail "the gateway at $url does not answer"
-    printf '%s %s\n' "$status" "$(cat "$body")"
+    # A session's token is good for an hour: it does not belong on a screen.
+    printf '%s %s\n' "$status" "$(sed 's/"token":"[^"]*"/"token":"…"/' "$body")"
     [ "$status" = "$expected" ] || fail "$method $path was answered $status, not $expected"
 }
 
