@@ -13,11 +13,6 @@ pub fn mermaid(model: &Model) -> String {
         }
     }
     for flow in &model.flows {
-        let arrow = match (flow.standby, enforced(model, flow)) {
-            (true, _) => "-. standby .->",
-            (false, true) => "-->",
-            (false, false) => "-.->",
-        };
         let mut label = flow.id.to_string();
         if !flow.carries.is_empty() {
             label += &format!("<br/>{}", names(&flow.carries));
@@ -25,10 +20,11 @@ pub fn mermaid(model: &Model) -> String {
         if !flow.returns.is_empty() {
             label += &format!("<br/>↩ {}", names(&flow.returns));
         }
-        // A dotted arrow carries its own text, so that a standby flow says so.
-        let line = match flow.standby {
-            true => format!("  {} -. \"standby: {label}\" .-> {}", id(&flow.from), id(&flow.to)),
-            false => format!("  {} {arrow}|\"{label}\"| {}", id(&flow.from), id(&flow.to)),
+        // A dotted arrow is what Ward does not enforce, or not now.
+        let line = match (flow.standby, enforced(model, flow)) {
+            (true, _) => format!("  {} -. \"standby: {label}\" .-> {}", id(&flow.from), id(&flow.to)),
+            (false, true) => format!("  {} -->|\"{label}\"| {}", id(&flow.from), id(&flow.to)),
+            (false, false) => format!("  {} -.->|\"{label}\"| {}", id(&flow.from), id(&flow.to)),
         };
         out += &line;
         out.push('\n');

@@ -6,6 +6,8 @@ use super::layout::{Edge, GRID, Label, Plan, Port, Rect, text_width};
 
 /// Largest grid searched; a larger picture gets simple lines.
 const CELLS_MAX: usize = 1_500_000;
+/// Largest grid on which zones are told apart.
+const FOREIGN_CELLS_MAX: usize = 200_000;
 /// Most flows searched for.
 const FLOWS_MAX: usize = 400;
 
@@ -16,6 +18,8 @@ const BESIDE: u32 = 8;
 const SHARED: u32 = 500;
 const MARGIN: u32 = 30;
 const BORDER: u32 = 40;
+const NEAR_BORDER: u32 = 12;
+const FOREIGN: u32 = 6;
 const TEXT: u32 = 400;
 
 /// A drawn flow: its corners and where its label stands.
@@ -167,6 +171,11 @@ struct Grid {
     /// Zone borders that run here level, and upright.
     border_level: Vec<bool>,
     border_upright: Vec<bool>,
+    /// Beside an upright border.
+    near_upright: Vec<bool>,
+    zones: Vec<Rect>,
+    /// What stepping here costs the flow that is being led, because the zone is not its own.
+    foreign: Vec<u32>,
 }
 
 impl Grid {
@@ -184,6 +193,9 @@ impl Grid {
             upright: vec![0; count],
             border_level: vec![false; count],
             border_upright: vec![false; count],
+            near_upright: vec![false; count],
+            zones: plan.zones.iter().map(|z| z.rect).collect(),
+            foreign: vec![0; count],
         };
         for node in &plan.nodes {
             let around = Rect { x: node.x - GRID, y: node.y - GRID, w: node.w + 2 * GRID, h: node.h + 2 * GRID };
@@ -198,6 +210,8 @@ impl Grid {
             }
             for x in [r.x, r.right()] {
                 grid.each(Rect { x, w: 0, ..r }, |g, i| g.border_upright[i] = true);
+                // Beside a border a line reads as part of it.
+                grid.each(Rect { x: x - GRID, w: 2 * GRID, ..r }, |g, i| g.near_upright[i] = true);
             }
         }
         grid
@@ -246,7 +260,8 @@ impl Grid {
     }
 
     /// The cheapest way from port to port, as corners.
-    fn search(&self, start: Port, end: Port) -> Option<Vec<(i32, i32)>> {
+    fn search(&mut self, start: Port, end: Port) -> Option<Vec<(i32, i32)>> {
+        self.avoid_other_zones(start, end);
         let from = self.index(start.x + GRID * start.side, start.y)?;
         let goal = self.index(end.x + GRID * end.side, end.y)?;
         // Directions: 0 right, 1 down, 2 left, 3 up.
@@ -285,7 +300,7 @@ impl Grid {
             if self.blocked[next] {
                 continue;
             }
-            let mut price = STEP + self.extra[next] + u32::from(self.text[next].min(4)) * TEXT;
+            let mut price = STEP + self.extra[next] + self.foreign[next] + u32::from(self.text[next].min(4)) * TEXT;
             let (along, across, border, side) = match dir % 2 {
                 0 => (&self.level, &self.upright, &self.border_level, self.width),
                 _ => (&self.upright, &self.level, &self.border_upright, 1),
@@ -296,6 +311,7 @@ impl Grid {
             price +=
                 beside.into_iter().flatten().filter(|i| along.get(*i).is_some_and(|n| *n > 0)).count_u32() * BESIDE;
             if dir % 2 == 1 {
+                price += if self.near_upright[next] { NEAR_BORDER } else { 0 };
                 // Bend early, so that the last stretch has room for the label.
                 let away = (next % self.width).abs_diff(start_column);
                 price += u32::try_from(away).unwrap_or(12).min(12);
@@ -312,6 +328,23 @@ impl Grid {
             );
         }
         None
+    }
+
+    /// A flow has no business in a zone that holds neither of its ends.
+    fn avoid_other_zones(&mut self, start: Port, end: Port) {
+        if self.cells() > FOREIGN_CELLS_MAX {
+            return;
+        }
+        self.foreign.fill(0);
+        let inside = |zone: &Rect, port: Port| {
+            let x = port.x - port.side;
+            x > zone.x && x < zone.right() && port.y > zone.y && port.y < zone.bottom()
+        };
+        for zone in self.zones.clone() {
+            if !inside(&zone, start) && !inside(&zone, end) {
+                self.each(zone, |g, i| g.foreign[i] = FOREIGN);
+            }
+        }
     }
 
     fn step(&self, cell: usize, dir: usize) -> Option<usize> {

@@ -117,14 +117,21 @@ impl<'m> Facts<'m, '_> {
         }
         rewrite(p, flow, item, from);
         weaker(p, self.model, flow, item, from, to);
-        self.sensitive(p, flow, item, to, ports.as_deref().unwrap_or_default());
+        self.sensitive(p, flow, item, (from, to), ports.as_deref().unwrap_or_default());
         if from.under_ward() || to.under_ward() {
             words(p, item);
         }
     }
 
     /// Sensitive data where any request passes, or without TLS.
-    fn sensitive(&self, p: &mut Problems<'_>, flow: &Flow, item: &Item<'_>, to: &Node, ports: &[Port]) {
+    fn sensitive(
+        &self,
+        p: &mut Problems<'_>,
+        flow: &Flow,
+        item: &Item<'_>,
+        (from, to): (&Node, &Node),
+        ports: &[Port],
+    ) {
         let data = flow.carries.iter().chain(&flow.returns);
         let worst = data.filter_map(|n| Some((n, self.model.data.get(n)?))).max_by_key(|(_, d)| d.class);
         let Some((name, datum)) = worst.filter(|(_, d)| d.class > Class::Internal) else { return };
@@ -147,7 +154,8 @@ impl<'m> Facts<'m, '_> {
             }
             return;
         }
-        if to.under_ward()
+        if from.under_ward()
+            && to.under_ward()
             && flow.via.allow.is_none()
             && ports.iter().any(|p| p.protocol.is_http())
             && p.clean_fields(item, &["via.allow"])
