@@ -118,6 +118,24 @@ impl Series {
         }
     }
 
+    /// One that nobody reads.
+    pub(crate) fn uncounted() -> Arc<Self> {
+        Arc::new(Self::new(Labels {
+            reporter: Reporter::Destination,
+            source: "".into(),
+            destination: Arc::default(),
+            flow: "".into(),
+            allowed: false,
+            protocol: "http",
+            mutual_tls: true,
+        }))
+    }
+
+    /// A series of the same labels that nobody reads.
+    pub(crate) fn apart(&self) -> Arc<Self> {
+        Arc::new(Self::new(self.labels.clone()))
+    }
+
     /// Counts a request.
     pub(crate) fn record(&self, outcome: &Outcome) {
         let flag = FLAGS.iter().position(|f| *f == outcome.flag).unwrap_or(0);

@@ -183,14 +183,24 @@ impl Session {
         if self.peer_until.is_some_and(|until| self.worker.clock().now() > until) {
             return Err(self.refuse(view, Some(pool), Fault::Denied));
         }
-        let probe = ask.headers.first("ward-probe").and_then(|n| std::str::from_utf8(n).ok());
-        let probe = probe.is_some_and(|nonce| self.worker.is_live_probe(nonce));
+        let nonce = ask.headers.first("ward-probe").and_then(|n| std::str::from_utf8(n).ok());
+        let probe = nonce.is_some_and(|nonce| self.worker.is_live_probe(nonce));
+        let mut admitted = self.admit_to(view, ask, port, pool);
+        if probe {
+            // What Ward does to test itself is nobody's traffic: decided and recorded like any, and not counted.
+            match &mut admitted {
+                Ok(grant) => (grant.probe, grant.series) = (true, Series::uncounted()),
+                Err(refusal) => refusal.series = Series::uncounted(),
+            }
+        }
+        admitted
+    }
+
+    fn admit_to(&self, view: &Rc<View>, ask: &Ask<'_>, port: u16, pool: &Rc<Pool>) -> Result<Grant, Refusal> {
         let (rule, decision) = self.decide(view, ask, port, Some(pool))?;
         self.check_protocol(pool, ask).map_err(|fault| self.refuse(view, Some(pool), fault))?;
         let series = self.series(view, Some(pool), rule, true);
-        let mut grant = self.grant(pool, series, decision);
-        grant.probe = probe;
-        Ok(grant)
+        Ok(self.grant(pool, series, decision))
     }
 
     fn gateway(&self, view: &Rc<View>, ask: &Ask<'_>, port: u16) -> Result<Grant, Refusal> {
@@ -336,6 +346,7 @@ impl Session {
             sni: request.sni.unwrap_or_default().to_owned(),
             request_id: ask.headers.first("x-request-id").map(text).unwrap_or_default(),
             status: if allowed || view.snapshot.dry_run { 0 } else { 403 },
+            probe: matches!(self.role, Role::Inbound { .. }) && self.is_probe(ask),
         }
     }
 
