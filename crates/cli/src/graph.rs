@@ -11,8 +11,10 @@ use crate::{diagnostics, model_dir, output};
 /// Zones are nested boxes, flows run from left to right with their data; colours follow the most sensitive thing that
 /// flows.
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  ward graph examples/shop --format svg --out shop.svg\n  ward graph examples/shop >> README.md\n\n\
-Exit codes: 0 drawn, 1 the model has errors, 2 a file cannot be read or written")]
+#[command(
+    after_help = "Examples:\n  ward graph examples/shop --format svg --out shop.svg\n  ward graph examples/shop >> README.md\n\n\
+Exit codes: 0 drawn, 1 the model has errors, 2 a file cannot be read or written"
+)]
 pub(crate) struct Args {
     /// The directory that holds ward.yaml
     #[arg(default_value = ".")]
