@@ -6,9 +6,24 @@ use serde_json::{Value, to_value};
 
 use crate::binaries::binary;
 
+const REMEDY: &str = "bring it up to date with `UPDATE_EXPECT=1 cargo nextest run -p tests reference -j 1`";
+
 #[test]
 fn commands() {
     check("docs/cli.md", "commands", &commands_section());
+}
+
+#[test]
+fn picture_of_the_shop() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let picture = root.join("docs/shop.svg");
+    let arguments = ["graph", "examples/shop", "--format", "svg"];
+    let output = Command::new(binary("ward")).args(arguments).current_dir(root).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        fs::write(&picture, &output.stdout).unwrap();
+    }
+    assert!(fs::read(&picture).unwrap() == output.stdout, "docs/shop.svg is not what `ward graph` draws; {REMEDY}");
 }
 
 #[test]
@@ -49,7 +64,6 @@ fn check(path: &str, section: &str, generated: &str) {
     let parts = text.split_once(&begin).and_then(|(before, rest)| Some((before, rest.split_once(&end)?)));
     let (before, (written, after)) = parts.unwrap_or_else(|| panic!("{path} has no marks for `{section}`"));
     if std::env::var_os("UPDATE_EXPECT").is_some() {
-        // Two sections of one file may be written at once by two tests: each replaces only its own, whole.
         fs::write(&file, format!("{before}{begin}{generated}{end}{after}")).unwrap();
     } else {
         let remedy = "UPDATE_EXPECT=1 cargo nextest run -p tests reference -j 1";
