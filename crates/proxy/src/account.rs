@@ -131,11 +131,6 @@ impl Series {
         }))
     }
 
-    /// A series of the same labels that nobody reads.
-    pub(crate) fn apart(&self) -> Arc<Self> {
-        Arc::new(Self::new(self.labels.clone()))
-    }
-
     /// Counts a request.
     pub(crate) fn record(&self, outcome: &Outcome) {
         let flag = FLAGS.iter().position(|f| *f == outcome.flag).unwrap_or(0);

@@ -183,8 +183,7 @@ impl Session {
         if self.peer_until.is_some_and(|until| self.worker.clock().now() > until) {
             return Err(self.refuse(view, Some(pool), Fault::Denied));
         }
-        let nonce = ask.headers.first("ward-probe").and_then(|n| std::str::from_utf8(n).ok());
-        let probe = nonce.is_some_and(|nonce| self.worker.is_live_probe(nonce));
+        let probe = self.is_probe(ask);
         let mut admitted = self.admit_to(view, ask, port, pool);
         if probe {
             // What Ward does to test itself is nobody's traffic: decided and recorded like any, and not counted.
@@ -194,6 +193,12 @@ impl Session {
             }
         }
         admitted
+    }
+
+    /// Whether this is a probe that the control plane announced.
+    fn is_probe(&self, ask: &Ask<'_>) -> bool {
+        let nonce = ask.headers.first("ward-probe").and_then(|n| std::str::from_utf8(n).ok());
+        nonce.is_some_and(|nonce| self.worker.is_live_probe(nonce))
     }
 
     fn admit_to(&self, view: &Rc<View>, ask: &Ask<'_>, port: u16, pool: &Rc<Pool>) -> Result<Grant, Refusal> {
