@@ -24,6 +24,9 @@ pub(crate) struct Args {
     /// Only of this flow
     #[arg(long, value_name = "FLOW")]
     flow: Option<String>,
+    /// Also those made on Ward's own probes (`ward verify`)
+    #[arg(long)]
+    probes: bool,
     /// How many, at most 1000
     #[arg(long, default_value_t = 50)]
     limit: u32,
@@ -68,6 +71,9 @@ fn path(args: &Args) -> String {
     let mut path = format!("/v1/decisions?limit={}", args.limit);
     if args.denied {
         path.push_str("&allowed=false");
+    }
+    if args.probes {
+        path.push_str("&probes=true");
     }
     for (key, value) in [("node", &args.node), ("flow", &args.flow)] {
         // Names are DNS labels; anything else cannot match and must not become another parameter.

@@ -37,7 +37,17 @@ struct Node {
     coverage: String,
     state: String,
     refusal: Option<String>,
+    words: Vec<Word>,
     instances: Vec<Instance>,
+}
+
+/// What a node promises, and whether somebody keeps it.
+#[derive(Deserialize)]
+struct Word {
+    word: String,
+    owner: String,
+    state: String,
+    today: String,
 }
 
 #[derive(Deserialize)]
@@ -67,7 +77,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
 fn table(listing: &Listing, now_ms: i64) -> String {
     let head = ["NODE", "KIND", "ZONE", "COVERAGE", "STATE", "REVISION", "SVID ENDS", "ADDRESS", "IDENTITY"];
     let mut rows = vec![head.map(str::to_owned)];
-    let mut refusals = String::new();
+    let (mut refusals, mut promises) = (String::new(), String::new());
     for node in &listing.nodes {
         let kind = node.role.as_ref().unwrap_or(&node.kind).clone();
         let identity = node.identity.clone().unwrap_or_else(|| "-".to_owned());
@@ -97,9 +107,14 @@ fn table(listing: &Listing, now_ms: i64) -> String {
                 String::new(),
             ]);
         }
+        for word in node.words.iter().filter(|w| w.state != "enforced") {
+            let Word { word, owner, state, today } = word;
+            let today = if today.is_empty() { String::new() } else { format!(": {today}") };
+            promises.push_str(&format!("  {}: `{word}` is {state} (owner {owner}){today}\n", node.name));
+        }
         if let Some(why) = &node.refusal {
             refusals.push_str(&format!("  {} refused its configuration and keeps the last good one: {why}\n", node.name));
         }
     }
-    format!("{}\n  revision {} is in force\n{refusals}", columns(&rows, &[5]), listing.revision)
+    format!("{}\n  revision {} is in force\n{refusals}{promises}", columns(&rows, &[5]), listing.revision)
 }

@@ -33,6 +33,7 @@ pub mod nodes;
 pub mod socket;
 #[cfg(test)]
 mod tests;
+pub mod words;
 
 /// Largest request body: a model of a thousand nodes has less than a megabyte.
 pub const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;

@@ -212,10 +212,11 @@ impl Stream<'_> {
 }
 
 fn count(node: &str, count: FlowCount) -> Option<FlowCountRow> {
-    let known = count.source.is_empty() || SpiffeId::try_from(count.source.clone()).is_ok();
+    // A proxy that has seen too many peers counts the rest as `other`: nobody in particular.
+    let known = SpiffeId::try_from(count.source.clone()).is_ok();
     Some(FlowCountRow {
         node: node.to_owned(),
-        source: if known { count.source } else { return None },
+        source: if known { count.source } else { String::new() },
         flow: text(count.flow, 63),
         port: u16::try_from(count.port).ok()?,
         allowed: count.allowed,
@@ -261,6 +262,7 @@ fn decision(node: &str, instance: &str, record: DecisionRecord) -> Option<Decisi
         sni: text(record.sni, 512),
         request_id: text(record.request_id, 256),
         status: u16::try_from(record.status).unwrap_or_default(),
+        probe: record.probe,
     })
 }
 

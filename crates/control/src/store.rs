@@ -255,6 +255,9 @@ pub struct DecisionRow {
     pub request_id: String,
     /// Status sent.
     pub status: u16,
+    /// Made on a request of `ward verify`.
+    #[serde(default)]
+    pub probe: bool,
 }
 
 /// Which decisions to list.
@@ -267,6 +270,8 @@ pub struct DecisionFilter {
     pub node: Option<String>,
     /// Only of this flow.
     pub flow: Option<String>,
+    /// Also those made on Ward's own probes.
+    pub probes: bool,
     /// At most this many, newest first; 100 unless told, at most 1,000.
     pub limit: Option<u32>,
     /// Only older than this moment, milliseconds since the Unix epoch.

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::{
     Answer, current,
     nodes::{Force, instances_of},
+    words,
 };
 use crate::{
     plane::{Current, Plane, now_ms},
@@ -90,6 +91,7 @@ pub async fn list(State(plane): State<Arc<Plane>>) -> Answer {
                 "to": flow.to,
                 "carries": flow.carries,
                 "state": state,
+                "words": words::of_flow(flow, state),
                 "enforced_revision": enforced,
                 "verified_ms": verified.filter(|_| enforced.is_some()).map(|r| r.finished_ms),
                 "allowed": sum.allowed,

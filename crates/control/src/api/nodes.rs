@@ -6,7 +6,7 @@ use axum::{Json, extract::State};
 use model::{Node, NodeKind, Role};
 use serde_json::{Value, json};
 
-use super::{Answer, current};
+use super::{Answer, current, words};
 use crate::{
     plane::{Current, Plane},
     registry::InstanceView,
@@ -117,6 +117,7 @@ pub async fn list(State(plane): State<Arc<Plane>>) -> Answer {
                 "refusal": if let Force::Refused(why) = &force { Some(why) } else { None },
                 "since_revision": current.compiled.since(name.as_str()),
                 "replicas": node.run.as_ref().map(|r| r.replicas),
+                "words": words::of_node(node, force == Force::Enforced),
                 "instances": instances.into_iter().map(instance).collect::<Vec<_>>(),
             })
         })

@@ -129,7 +129,10 @@ flows:
   - { id: rest, from: gw, to: a, via: { allow: ["* /app/{**}", "PUT /{*}", "GET /new", "POST,DELETE /new"] } }
   - { id: api, from: gw, to: b, via: { allow: ["GET /api/things/{*}", "GET /api/things/new", "GET /api"], rewrite: /api } }
 "#;
-    check(text, "spiffe://m.ward.internal/ns/edge/sa/gw", &expect![[r#"
+    check(
+        text,
+        "spiffe://m.ward.internal/ns/edge/sa/gw",
+        &expect![[r#"
         workload gw spiffe://m.ward.internal/ns/edge/sa/gw since 1 dry false serves []
           listener 80 ["m.example"] tls none
             GET,HEAD /api/things/new -> b:8080 strip "/api" (api)
@@ -143,12 +146,17 @@ flows:
         upstream b:8080 http spiffe://m.ward.internal/ns/edge/sa/b local 15101 timeout 0 at [] for ["api"]
         policy edge/no-flow-gw {"apiVersion":"security.istio.io/v1","kind":"AuthorizationPolicy","metadata":{"name":"no-flow-gw","namespace":"edge"},"spec":{"selector":{"matchLabels":{"app":"gw"}},"action":"ALLOW"}}
         bundle m.ward.internal
-    "#]]);
-    check(text, "spiffe://m.ward.internal/ns/edge/sa/b", &expect![[r#"
+    "#]],
+    );
+    check(
+        text,
+        "spiffe://m.ward.internal/ns/edge/sa/b",
+        &expect![[r#"
         workload b spiffe://m.ward.internal/ns/edge/sa/b since 1 dry false serves [http:8080]
         policy edge/flow-api {"apiVersion":"security.istio.io/v1","kind":"AuthorizationPolicy","metadata":{"name":"flow-api","namespace":"edge","annotations":{"ward.internal/audit":"medium","ward.internal/flow":"api"}},"spec":{"selector":{"matchLabels":{"app":"b"}},"action":"ALLOW","rules":[{"from":[{"source":{"principals":["m.ward.internal/ns/edge/sa/gw"]}}],"to":[{"operation":{"ports":["8080"],"methods":["GET","HEAD"],"paths":["/things/{*}"]}}]},{"from":[{"source":{"principals":["m.ward.internal/ns/edge/sa/gw"]}}],"to":[{"operation":{"ports":["8080"],"methods":["GET","HEAD"],"paths":["/things/new"]}}]},{"from":[{"source":{"principals":["m.ward.internal/ns/edge/sa/gw"]}}],"to":[{"operation":{"ports":["8080"],"methods":["GET","HEAD"],"paths":["/"]}}]}]}}
         bundle m.ward.internal
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

@@ -40,7 +40,7 @@ CREATE TABLE flow_buckets (node TEXT NOT NULL, source TEXT NOT NULL, flow TEXT N
   allowed INTEGER NOT NULL, bucket INTEGER NOT NULL, requests INTEGER NOT NULL,
   PRIMARY KEY (node, source, flow, port, allowed, bucket)) STRICT, WITHOUT ROWID;
 CREATE TABLE decisions (id TEXT PRIMARY KEY, time_ms INTEGER NOT NULL, node TEXT NOT NULL, flow TEXT NOT NULL,
-  allowed INTEGER NOT NULL, facts TEXT NOT NULL) STRICT, WITHOUT ROWID;
+  allowed INTEGER NOT NULL, probe INTEGER NOT NULL, facts TEXT NOT NULL) STRICT, WITHOUT ROWID;
 CREATE INDEX decisions_time ON decisions (time_ms);
 CREATE TABLE verify_runs (id TEXT PRIMARY KEY, started_ms INTEGER NOT NULL, finished_ms INTEGER NOT NULL,
   revision INTEGER NOT NULL, state TEXT NOT NULL, results TEXT NOT NULL) STRICT;
@@ -81,6 +81,11 @@ impl SqliteStore {
                 .acquire_timeout(Duration::from_secs(10))
                 .idle_timeout(None)
                 .max_lifetime(None)
+                // A full disk makes SQLite roll back by itself; the driver's own rollback then fails and it believes
+                // for ever that a transaction is open. Such a connection is given up, or nothing could be stored again.
+                .before_acquire(|connection, _| {
+                    Box::pin(async move { Ok(!sqlx::Connection::is_in_transaction(connection)) })
+                })
                 .connect_lazy_with(options(synchronous))
         };
         let store = Self {
@@ -362,13 +367,15 @@ impl Store for SqliteStore {
                 serde_json::to_string(decision).map_err(|source| StoreError::Corrupt { what: "decision", source })?;
             // A report that was stored but not acknowledged comes again.
             sqlx::query(
-                "INSERT OR IGNORE INTO decisions (id, time_ms, node, flow, allowed, facts) VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT OR IGNORE INTO decisions (id, time_ms, node, flow, allowed, probe, facts)
+                   VALUES (?, ?, ?, ?, ?, ?, ?)",
             )
             .bind(&decision.id)
             .bind(decision.time_ms)
             .bind(&decision.node)
             .bind(&decision.flow)
             .bind(decision.allowed)
+            .bind(decision.probe)
             .bind(json)
             .execute(&mut *transaction)
             .await
@@ -412,13 +419,15 @@ impl Store for SqliteStore {
     async fn decisions(&self, filter: &DecisionFilter) -> Result<Vec<DecisionRow>, StoreError> {
         let rows = sqlx::query(
             "SELECT facts FROM decisions WHERE (?1 IS NULL OR allowed = ?1) AND (?2 IS NULL OR node = ?2)
-               AND (?3 IS NULL OR flow = ?3) AND (?4 IS NULL OR time_ms < ?4) ORDER BY time_ms DESC, id DESC LIMIT ?5",
+               AND (?3 IS NULL OR flow = ?3) AND (?4 IS NULL OR time_ms < ?4) AND (?6 OR NOT probe) ORDER BY time_ms DESC, id DESC
+             LIMIT ?5",
         )
         .bind(filter.allowed)
         .bind(filter.node.as_deref())
         .bind(filter.flow.as_deref())
         .bind(filter.before_ms)
         .bind(filter.limit.unwrap_or(100).min(1_000))
+        .bind(filter.probes)
         .fetch_all(&self.readers)
         .await
         .map_err(self.fault("read the decisions"))?;

@@ -163,6 +163,11 @@ async fn reports_add_up_and_decisions_come_once() {
     assert_eq!(ids(store.decisions(&denied).await.unwrap()), ["d2"]);
     let other = DecisionFilter { node: Some("payments".into()), ..DecisionFilter::default() };
     assert!(store.decisions(&other).await.unwrap().is_empty());
+    let probe = DecisionRow { probe: true, ..decision("d3", 6, false) };
+    store.put_facts(&Facts { counts: Vec::new(), decisions: vec![probe] }, 3_000).await.unwrap();
+    assert_eq!(ids(store.decisions(&denied).await.unwrap()), ["d2"], "what Ward tries on itself is not shown unasked");
+    let all = DecisionFilter { probes: true, ..DecisionFilter::default() };
+    assert_eq!(ids(store.decisions(&all).await.unwrap()), ["d3", "d2", "d1"]);
 }
 
 #[tokio::test]
