@@ -3,6 +3,7 @@
 //! The mix: policy `i` allows the principal `caller-i` two methods on two paths, one of them a template, at one port;
 //! that is what flows compile to. Each set has one DENY by path. The request comes from the caller
 //! in the middle. Beside it stand the cost of a denial, of a DENY that every request is held against, and of compiling.
+#![expect(clippy::expect_used, reason = "a bench that cannot begin ends loudly")]
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
