@@ -45,8 +45,8 @@ if [ ! -x "$bin/postgres" ] || [ ! -x "$bin/initdb" ]; then
 fi
 
 store=${WARD_DATA_DIR:-${WARD_STATE_DIR:-.ward}/data/$name}
-mkdir -p "$store" || fail "$(id -un) cannot make $store: it needs a directory there that $(id -un) may write, \
-and every directory above must let it pass (chmod o+x)"
+mkdir -p "$store" 2> /dev/null || fail "$(id -un) cannot keep data in $store: it may not pass every directory on the way, \
+which is so in a home directory closed to others; keep the state elsewhere, for example: ward up --state /var/lib/ward/shop"
 [ -w "$store" ] || fail "$store belongs to $(stat -c %U "$store") and $(id -un) cannot write there: \
 start the shop as before, or move that directory away to begin anew"
 store=$(cd "$store" && pwd -P)

@@ -2,7 +2,7 @@
 use model::allow::AllowEntry;
 
 /// Reads `data` as one entry; panics when a property does not hold.
-pub fn check(data: &[u8]) {
+pub(crate) fn check(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let entry = match AllowEntry::parse(text) {
         Ok(entry) => entry,

@@ -2,7 +2,7 @@
 use identity::JoinToken;
 
 /// Reads `data` as one token; panics when a property does not hold.
-pub fn check(data: &[u8]) {
+pub(crate) fn check(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     match text.parse::<JoinToken>() {
         Ok(token) => {

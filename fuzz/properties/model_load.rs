@@ -3,7 +3,7 @@ use model::{SourceFile, load};
 
 /// Reads `data` as the files of a model directory, separated by NUL bytes, `ward.yaml` first; panics when a property
 /// does not hold.
-pub fn check(data: &[u8]) {
+pub(crate) fn check(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let name = |index| if index == 0 { "ward.yaml".to_owned() } else { format!("{index}.yaml") };
     let files: Vec<SourceFile> = text

@@ -43,7 +43,7 @@ static RULES: LazyLock<RuleSet> = LazyLock::new(|| {
 });
 
 /// Reads `data` as a request: path, method, port and caller, one a line; panics when a property does not hold.
-pub fn check(data: &[u8]) {
+pub(crate) fn check(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let mut lines = text.split('\n');
     let raw = lines.next().unwrap_or_default();
