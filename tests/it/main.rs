@@ -2,5 +2,6 @@
 mod binaries;
 mod eventually;
 mod fuzz_corpus;
+mod guide;
 mod reference;
 mod tidy;
