@@ -124,6 +124,16 @@ pub fn start(proxy: Proxy) -> Result<Link, LinkError> {
     Ok(Link { tasks, failed, ended, thread: Some(thread) })
 }
 
+impl LinkError {
+    /// Whether waiting cannot help.
+    fn is_final(&self) -> bool {
+        match self {
+            Self::Join { cause, .. } => cause.is_final(),
+            _ => true,
+        }
+    }
+}
+
 impl Link {
     /// Completes when the link has given up for good: the token was refused, or the control plane is not the one that the
     /// token names. Never completes otherwise; an unreachable control plane is waited for.

@@ -31,7 +31,7 @@ pub enum JoinError {
     Dial(#[source] DialError),
     /// The control plane said no.
     #[error("the control plane refused: {}", .0.message())]
-    Refused(#[source] Box<Status>),
+    Refused(Box<Status>),
     /// It took too long.
     #[error("no answer within {} s", SIGN_TIMEOUT.as_secs())]
     Timeout,

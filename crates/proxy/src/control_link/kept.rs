@@ -1,5 +1,5 @@
-//! What survives a restart, in the state directory: our identity (with its key, 0600) and the last acknowledged
-//! configuration. Each file is replaced whole or not at all.
+//! What survives a restart, in the state directory: our identity (with its key, 0600), the last acknowledged
+//! configuration, and reports that nobody took. Each file is replaced whole or not at all.
 use std::{
     collections::BTreeMap,
     fs,
@@ -13,8 +13,10 @@ use std::{
 use daemon::logs::chain;
 use identity::{Bundle, PrivateKey, Svid, certificates_to_pem};
 use model::{SpiffeId, TrustDomain};
+use prost::Message;
 use rustls::pki_types::{CertificateDer, pem::PemObject};
 use serde::{Deserialize, Serialize};
+use wire::v1::ReportRequest;
 use zeroize::Zeroizing;
 
 use super::discovery::Set;
@@ -22,6 +24,7 @@ use crate::snapshot::{Identity, ServerCertificate};
 
 const IDENTITY: &str = "identity.json";
 const CONFIGURATION: &str = "configuration.json";
+const REPORTS: &str = "reports.bin";
 
 /// Who we are and whom we trust, and the server certificates of our gateway listeners.
 #[derive(Clone)]
@@ -167,13 +170,31 @@ impl StateDir {
 
     /// Forgets the configuration of another mesh.
     pub(super) fn forget_configuration(&self) -> Result<(), KeptError> {
-        let path = self.0.join(CONFIGURATION);
-        match fs::remove_file(&path) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => {
-                Err(KeptError::File { doing: "remove", path, source })
-            }
-            _ => Ok(()),
+        remove(&self.0.join(CONFIGURATION))
+    }
+
+    /// What was not reported when the proxy last ended; it is handed over once.
+    pub(super) fn take_reports(&self) -> Result<Vec<ReportRequest>, KeptError> {
+        let path = self.0.join(REPORTS);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(source) => return Err(KeptError::File { doing: "read", path, source }),
+        };
+        remove(&path)?;
+        let mut rest = bytes.as_slice();
+        let mut messages = Vec::new();
+        while !rest.is_empty() {
+            let message = ReportRequest::decode_length_delimited(&mut rest);
+            messages.push(message.map_err(|e| KeptError::Damaged { path: path.clone(), why: e.to_string() })?);
         }
+        Ok(messages)
+    }
+
+    /// Keeps what could not be reported.
+    pub(super) fn keep_reports(&self, messages: &[ReportRequest]) -> Result<(), KeptError> {
+        let bytes: Vec<u8> = messages.iter().flat_map(|message| message.encode_length_delimited_to_vec()).collect();
+        replace(&self.0.join(REPORTS), &bytes)
     }
 }
 
@@ -238,6 +259,15 @@ fn read(path: &Path) -> Result<Option<String>, KeptError> {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(KeptError::File { doing: "read", path: path.to_owned(), source }),
+    }
+}
+
+fn remove(path: &Path) -> Result<(), KeptError> {
+    match fs::remove_file(path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(KeptError::File { doing: "remove", path: path.to_owned(), source })
+        }
+        _ => Ok(()),
     }
 }
 

@@ -13,6 +13,7 @@ use super::{
     credentials,
     discovery::{Discovery, Set},
     kept::{Held, StateDir},
+    read_token,
     session::{End, Live, OpenError},
     spool::Spool,
 };
@@ -20,6 +21,9 @@ use crate::{Proxy, listeners::Kind, settings::Control};
 
 /// Waits between attempts to reach the control plane.
 const RECONNECT: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(15));
+
+/// How often the same failure is said again.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(300);
 
 /// Everything the link holds.
 pub(super) struct Runner {
@@ -39,7 +43,7 @@ pub(super) struct Runner {
     pub(super) renew_at: SystemTime,
     /// Something in force could not be written to the state directory yet.
     pub(super) unsaved: bool,
-    token: Option<JoinToken>,
+    said: Said,
 }
 
 impl Runner {
@@ -55,10 +59,7 @@ impl Runner {
         let kept = state.identity(&control.node).map_err(LinkError::Kept)?;
         let held = kept.filter(|held| is_usable(held, token.as_ref(), &clock));
         if held.is_none() && token.is_none() {
-            return Err(LinkError::NoToken {
-                state_dir: control.state_dir.display().to_string(),
-                node: control.node.clone(),
-            });
+            return Err(no_token(&control));
         }
         let configuration = match state.configuration() {
             Ok(configuration) => configuration.filter(|_| held.is_some()),
@@ -81,10 +82,14 @@ impl Runner {
             spool: Spool::default(),
             dropped_seen: 0,
             unsaved: false,
-            token,
+            said: Said::default(),
         };
         if let Some(set) = configuration {
             runner.resume(set);
+        }
+        match runner.state.take_reports() {
+            Ok(messages) => runner.spool.load(messages),
+            Err(error) => warn!(error = chain(&error), "kept reports lost"),
         }
         Ok(runner)
     }
@@ -105,8 +110,31 @@ impl Runner {
         }
     }
 
-    /// Runs until the drain signal, or until joining has become pointless.
+    /// Runs until the drain signal, or until joining has become pointless. What nobody took is kept for the next start.
     pub(super) async fn run(mut self) -> Result<(), LinkError> {
+        let ended = self.live().await;
+        self.collect();
+        if !self.spool.is_settled() {
+            let messages = std::mem::take(&mut self.spool).unload();
+            if let Err(error) = self.state.keep_reports(&messages) {
+                error!(error = chain(&error), messages = messages.len(), "reports that nobody took are lost");
+            }
+        }
+        ended
+    }
+
+    /// Everything the data path has to report goes into the spool.
+    pub(super) fn collect(&mut self) {
+        while let Some(Ok(record)) = self.decisions.as_mut().map(mpsc::Receiver::try_recv) {
+            self.spool.decide(record);
+        }
+        let dropped = self.proxy.decisions().dropped();
+        self.spool.lost(dropped.saturating_sub(self.dropped_seen));
+        self.dropped_seen = dropped;
+        self.spool.count(self.proxy.flow_counts());
+    }
+
+    async fn live(&mut self) -> Result<(), LinkError> {
         let drain = self.tasks.drain().clone();
         let mut backoff = Backoff::new(RECONNECT.0, RECONNECT.1);
         // A session that ends because of a new SVID stays open until the next one stands, so that the control plane
@@ -120,14 +148,14 @@ impl Runner {
                 }
             }
             let opened = tokio::select! {
-                opened = Live::open(&mut self) => opened,
+                opened = Live::open(self) => opened,
                 () = drain.stopping() => return Ok(()),
             };
             drop(old.take());
             match opened {
-                Ok(mut live) => match live.serve(&mut self).await {
+                Ok(mut live) => match live.serve(self).await {
                     End::Stopped => {
-                        live.say_goodbye(&mut self).await;
+                        live.say_goodbye(self).await;
                         return Ok(());
                     }
                     End::Renewed => {
@@ -139,11 +167,12 @@ impl Runner {
                     End::Lost { why, worked } => {
                         if worked {
                             backoff.reset();
+                            self.said = Said::default();
                         }
                         warn!(why, "control plane lost, going on with what is in force");
                     }
                 },
-                Err(error) => warn!(address = self.control.address, error = chain(&error), "no control plane"),
+                Err(error) => self.complain("no control plane", &error),
             }
             tokio::select! {
                 () = self.pause(backoff.wait()) => {}
@@ -152,18 +181,12 @@ impl Runner {
         }
     }
 
-    /// Tries to join until it succeeds. Errors once it is pointless and nothing is in force that should go on; a proxy that
-    /// was a member once stays up, failing closed, and says so.
+    /// Tries to join until it succeeds. Errors once it is pointless and there never was an identity; a proxy that was a
+    /// member stays up, failing closed, and says so. The token file is read again each time: a new token mends it.
     async fn join(&mut self, backoff: &mut Backoff) -> Result<(), LinkError> {
         loop {
-            let Some(token) = self.token.clone() else {
-                error!("the SVID has expired and there is no join token: peers refuse this proxy until it joins again");
-                self.pause(backoff.wait()).await;
-                continue;
-            };
-            let attempt =
-                credentials::join(&self.control.address, &token, &self.control.node, &self.clock, &self.tasks);
-            match attempt.await {
+            let attempt = self.try_join().await;
+            match attempt {
                 Ok(held) => {
                     info!(id = %held.svid.id, control = %held.control, "joined");
                     // What an earlier identity was told does not hold for this one.
@@ -171,16 +194,32 @@ impl Runner {
                         self.discovery = Discovery::default();
                     }
                     self.hold(held);
+                    self.said = Said::default();
                     backoff.reset();
                     return Ok(());
                 }
-                Err(cause) if cause.is_final() && self.held.is_none() => {
-                    let address = self.control.address.clone();
-                    return Err(LinkError::Join { address, cause: Box::new(cause) });
+                Err(error) if self.held.is_none() && error.is_final() => return Err(error),
+                Err(error) if self.held.is_some() => {
+                    self.complain("the SVID has expired, peers refuse this proxy until it joins again", &error);
                 }
-                Err(cause) => warn!(address = self.control.address, error = chain(&cause), "cannot join yet"),
+                Err(error) => self.complain("cannot join yet", &error),
             }
             self.pause(backoff.wait()).await;
+        }
+    }
+
+    async fn try_join(&self) -> Result<Held, LinkError> {
+        let token = read_token(&self.control)?.ok_or_else(|| no_token(&self.control))?;
+        let joined = credentials::join(&self.control.address, &token, &self.control.node, &self.clock, &self.tasks);
+        joined.await.map_err(|cause| LinkError::Join { address: self.control.address.clone(), cause: Box::new(cause) })
+    }
+
+    /// Says what keeps failing: at once when it is new, then only every few minutes.
+    fn complain(&mut self, what: &str, error: &(dyn std::error::Error + 'static)) {
+        let (text, now) = (chain(error), self.clock.now());
+        if self.said.text != text || now >= self.said.again_at {
+            warn!(address = self.control.address, error = text, "{what}");
+            self.said = Said { text, again_at: now + COMPLAIN_EVERY };
         }
     }
 
@@ -258,6 +297,22 @@ impl Runner {
             isolation: self.control.isolation.clone().unwrap_or_else(|| "host".to_owned()),
         })
     }
+}
+
+/// What was last complained about.
+struct Said {
+    text: String,
+    again_at: SystemTime,
+}
+
+impl Default for Said {
+    fn default() -> Self {
+        Self { text: String::new(), again_at: SystemTime::UNIX_EPOCH }
+    }
+}
+
+fn no_token(control: &Control) -> LinkError {
+    LinkError::NoToken { state_dir: control.state_dir.display().to_string(), node: control.node.clone() }
 }
 
 /// A kept identity serves when it has not expired and is of the mesh that the token, if there is one, names.

@@ -440,10 +440,7 @@ impl Live {
     /// Sends what there is to report, as far as the window allows.
     fn report(&mut self, runner: &mut Runner) {
         let Some(reports) = &self.reports else { return };
-        let dropped = runner.proxy.decisions().dropped();
-        runner.spool.lost(dropped.saturating_sub(runner.dropped_seen));
-        runner.dropped_seen = dropped;
-        runner.spool.count(runner.proxy.flow_counts());
+        runner.collect();
         while reports.out.capacity() > 0
             && let Some(message) = runner.spool.next()
         {
@@ -494,9 +491,6 @@ impl Live {
     /// The last report; then both streams are closed cleanly, which the control plane takes for a goodbye.
     pub(super) async fn say_goodbye(&mut self, runner: &mut Runner) {
         let farewell = async {
-            while let Some(Ok(record)) = runner.decisions.as_mut().map(mpsc::Receiver::try_recv) {
-                runner.spool.decide(record);
-            }
             loop {
                 self.report(runner);
                 if self.reports.is_none() || runner.spool.is_settled() {

@@ -125,6 +125,30 @@ impl Spool {
         self.hello = Some(hello);
     }
 
+    /// All that is not stored yet, as messages, for the state directory of a proxy that ends.
+    pub(super) fn unload(mut self) -> Vec<ReportRequest> {
+        self.open(Hello::default());
+        self.hello = None;
+        let messages: Vec<_> = std::iter::from_fn(|| {
+            let message = self.next();
+            // Nobody acknowledges here.
+            self.sent.clear();
+            message
+        })
+        .collect();
+        messages
+    }
+
+    /// Takes back what [`Spool::unload`] gave.
+    pub(super) fn load(&mut self, messages: Vec<ReportRequest>) {
+        for message in messages {
+            self.count(message.counts);
+            message.decisions.into_iter().for_each(|decision| self.decide(decision));
+            message.probes.into_iter().for_each(|probe| self.probed(probe));
+            self.lost(message.dropped);
+        }
+    }
+
     /// The next message; `None` when there is no news or enough is under way.
     pub(super) fn next(&mut self) -> Option<ReportRequest> {
         if self.sent.len() >= WINDOW || !self.has_news() {

@@ -391,6 +391,44 @@ async fn the_last_decisions_are_reported_before_the_goodbye() {
     assert_eq!(last.decisions[0].id, "last");
 }
 
+#[tokio::test]
+async fn what_nobody_took_is_reported_after_the_restart() {
+    let mut mesh = Mesh::new().await;
+    let (proxy, link, discovery) = mesh.running().await;
+    let reports = mesh.peer.report().await;
+    proxy.decisions().push(decision("kept")).unwrap();
+    drop((discovery, reports));
+    mesh.end(link).await;
+    assert!(mesh.folder.path().join("reports.bin").exists());
+    // What still was in the old streams is not what we are looking for.
+    while mesh.peer.discoveries.try_recv().is_ok() || mesh.peer.reports.try_recv().is_ok() {}
+
+    let again = mesh.proxy(None);
+    let link = start(again.clone()).unwrap();
+    let mut reports = mesh.peer.report().await;
+    let report = reports.until(|r| !r.decisions.is_empty()).await;
+    assert_eq!(report.decisions.iter().map(|d| d.id.as_str()).collect::<Vec<_>>(), ["kept"]);
+    assert!(!mesh.folder.path().join("reports.bin").exists());
+    drop(link);
+}
+
+#[tokio::test]
+async fn an_expired_member_stays_up_and_joins_again() {
+    let mut mesh = Mesh::new().await;
+    let (proxy, link, discovery) = mesh.running().await;
+    mesh.peer.signing.lock().unwrap().refusals = vec![Status::unauthenticated("used up"); 2];
+    mesh.clock.advance(TTL + Duration::from_secs(1));
+    drop(discovery);
+    // It tries the old token, is refused, and neither ends nor serves.
+    while mesh.peer.signing.lock().unwrap().joins.len() < 3 {
+        tokio::task::yield_now().await;
+    }
+    let mut again = mesh.peer.discovery().await;
+    again.first().await;
+    assert_eq!(proxy.revision(), Some(1));
+    drop(link);
+}
+
 async fn join_error(mesh: &Mesh, token: &JoinToken) -> String {
     let mut link = start(mesh.proxy(Some(token))).unwrap();
     let error = within("the end of the link", link.failed()).await;

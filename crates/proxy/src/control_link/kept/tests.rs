@@ -54,6 +54,15 @@ fn there_and_back() {
     state.forget_configuration().unwrap();
     state.forget_configuration().unwrap();
     assert!(state.configuration().unwrap().is_none());
+
+    let report = |sequence| ReportRequest { sequence, ..Default::default() };
+    assert!(state.take_reports().unwrap().is_empty());
+    state.keep_reports(&[report(1), report(2)]).unwrap();
+    assert_eq!(state.take_reports().unwrap(), [report(1), report(2)]);
+    assert!(state.take_reports().unwrap().is_empty());
+    fs::write(folder.path().join("a/b/reports.bin"), [0xff; 5]).unwrap();
+    assert!(matches!(state.take_reports(), Err(KeptError::Damaged { .. })));
+    assert!(state.take_reports().unwrap().is_empty());
 }
 
 #[test]

@@ -86,3 +86,23 @@ fn bounds() {
     spool.open(Hello::default());
     assert_eq!(spool.waiting_decisions(), DECISIONS_MAX);
 }
+
+#[test]
+fn a_restart_loses_nothing() {
+    let mut spool = greeted();
+    spool.decide(decision(0));
+    spool.next().unwrap();
+    (1..MESSAGE_DECISIONS + 10).for_each(|id| spool.decide(decision(id)));
+    spool.count([count("save", 1)]);
+    spool.lost(7);
+    let kept = spool.unload();
+    assert_eq!(kept.len(), 2);
+    let mut again = Spool::default();
+    again.load(kept);
+    again.open(Hello::default());
+    let (first, second) = (again.next().unwrap(), again.next().unwrap());
+    let ids: Vec<_> = first.decisions.iter().chain(&second.decisions).map(|d| d.id.clone()).collect();
+    assert_eq!(ids, (0..MESSAGE_DECISIONS + 10).map(|id| id.to_string()).collect::<Vec<_>>());
+    assert_eq!((first.dropped, first.counts.len()), (7, 1));
+    assert!(Spool::default().unload().is_empty());
+}
