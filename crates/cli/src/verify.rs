@@ -158,7 +158,10 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         let client = ApiClient::connect(&socket)?;
         let mut results = run_once(&client).await?;
         show(&results, args.output, None)?;
-        while args.watch {
+        if !args.watch {
+            return Ok(results.exit_code(args.strict));
+        }
+        loop {
             sleep(WATCH_PACE).await;
             let next = run_once(&client).await?;
             if next != results {
@@ -166,7 +169,6 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
             }
             results = next;
         }
-        Ok(results.exit_code(args.strict))
     })
 }
 

@@ -244,9 +244,6 @@ async fn a_refusal_is_shown_and_survives_in_the_store() {
     let orders = mesh.join("orders").await;
     let _report = orders.report("orders/0", "127.0.0.1:15008").await;
     let mut stream = orders.discover("orders/0").await;
-    for response in stream.take(0).await {
-        unreachable!("{response:?}");
-    }
     for _ in 0..4 {
         let response = stream.next().await;
         let refusal = response.type_url.ends_with("Policy").then_some("unknown action");

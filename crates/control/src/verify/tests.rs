@@ -137,11 +137,9 @@ fn a_flow_is_verified_when_something_passed_and_nothing_was_violated() {
 /// Plays the sidecars of the shop: each confirms nonces and answers probes by `outcome`.
 async fn verified(outcome: fn(&Probe) -> &'static str, confirms: bool) -> Vec<Line> {
     let mesh = Mesh::shop().await;
-    let mut address = 1;
-    for (node, _) in ALL {
+    for (address, (node, _)) in (1..).zip(ALL) {
         let joined = mesh.join(node).await;
         let report = joined.report(&format!("{node}/0"), &format!("10.0.0.{address}:15008")).await;
-        address += 1;
         mesh.tasks.spawn(async move {
             play(report, outcome, confirms).await;
             drop(joined);
