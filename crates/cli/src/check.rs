@@ -1,6 +1,7 @@
 //! `ward check`: everything that is wrong with a model, at once.
 use std::{path::PathBuf, process::ExitCode};
 
+use model::{Diagnostic, Model, Severity, SourceFile};
 use serde::Serialize;
 
 use crate::{
@@ -33,13 +34,16 @@ pub(crate) struct Args {
 struct Checked<'a> {
     errors: usize,
     warnings: usize,
-    diagnostics: &'a [model::Diagnostic],
+    diagnostics: &'a [Diagnostic],
 }
 
 /// Runs it.
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let files = model_dir::read(&args.dir)?;
-    let loaded = model::load(&files);
+    let mut loaded = model::load(&files);
+    if let Some(model) = &loaded.model {
+        loaded.diagnostics.extend(policy_faults(&files, model));
+    }
     let (errors, warnings) = (loaded.errors(), loaded.warnings());
     if args.output.is_json() {
         output::print_json(&Checked { errors, warnings, diagnostics: &loaded.diagnostics })?;
@@ -48,4 +52,16 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
     let refused = errors > 0 || args.strict && warnings > 0;
     Ok(if refused { ExitCode::from(output::FINDINGS) } else { ExitCode::SUCCESS })
+}
+
+/// What the policy engine says of the policies beside the model, when they are compiled as the proxies compile them.
+fn policy_faults(files: &[SourceFile], model: &Model) -> Vec<Diagnostic> {
+    let (severity, faults) = match policy::flows::check(model) {
+        Ok(warnings) => (Severity::Warning, warnings),
+        Err(errors) => (Severity::Error, errors),
+    };
+    let place = |fault: policy::CompileError| {
+        model::policy_diagnostic(files, severity, (&fault.policy, &fault.field), fault.message, fault.help)
+    };
+    faults.into_iter().map(place).collect()
 }

@@ -99,5 +99,6 @@ pub const CODES: &[(&str, &str)] = &[
     ("second-model", "nouns outside ward.yaml"),
     ("unknown-kind", "a resource that Ward does not know"),
     ("undeclared-allow", "an ALLOW policy that could widen the declared flows"),
+    ("bad-policy", "a policy that the engine does not understand, or that cannot do what it seems to"),
     ("selects-nothing", "a policy that selects no node of the model"),
 ];

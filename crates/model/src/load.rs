@@ -99,6 +99,38 @@ pub fn load(files: &[SourceFile]) -> Loaded {
     Loaded { model, diagnostics: p.finish() }
 }
 
+/// A diagnostic about a policy beside the model, for who compiles policies: `policy` is `<namespace>/<name>`, `field`
+/// where in it (`spec.rules[0].from[1]`), both found again in the files. A policy that stands nowhere in them was compiled
+/// from a flow; it is placed at the start of ward.yaml.
+pub fn policy_diagnostic(
+    files: &[SourceFile],
+    severity: Severity,
+    (policy, field): (&str, &str),
+    message: String,
+    help: Option<String>,
+) -> Diagnostic {
+    let parsed: Vec<Vec<Yaml>> = files.iter().map(|f| yaml::parse(&f.text).0).collect();
+    let items: Vec<Item<'_>> = parsed
+        .iter()
+        .enumerate()
+        .flat_map(|(file, documents)| {
+            documents.iter().map(move |yaml| Item { yaml, key: None, path: String::new(), file })
+        })
+        .collect();
+    let nowhere = || {
+        let file = files.iter().position(|f| f.name == "ward.yaml").unwrap_or_default();
+        At { file, span: 0..0, path: String::new() }
+    };
+    let mut at = resources::place(&items, policy, field).map_or_else(nowhere, |item| item.at());
+    at.path = format!("{policy}: {field}");
+    let mut p = Problems::new(files);
+    match severity {
+        Severity::Error => p.error("bad-policy", &at, message, help),
+        Severity::Warning => p.warn("bad-policy", &at, message, help),
+    }
+    p.finish().pop().unwrap_or_else(|| no_model(policy.to_owned(), true))
+}
+
 fn no_model(help: String, found: bool) -> Diagnostic {
     let message = if found { "ward.yaml holds no model" } else { "there is no ward.yaml" };
     Diagnostic {

@@ -1,3 +1,4 @@
+//! The models that people begin with must be good ones.
 use clap::ValueEnum as _;
 use model::SourceFile;
 

@@ -1,3 +1,4 @@
+//! `allow` entries: what they let through, what is refused and why.
 use std::cmp::Ordering;
 
 use expect_test::{Expect, expect};

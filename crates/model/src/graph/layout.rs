@@ -753,8 +753,8 @@ impl Level {
         for (flow, a, b) in planner.inner_flows(zone) {
             let (a, b) = (self.layer[a].min(self.layer[b]), self.layer[a].max(self.layer[b]));
             label[b] = label[b].max(planner.labels[flow].width);
-            for layer in a + 1..=b {
-                tracks[layer] += 1;
+            for passed in &mut tracks[a + 1..=b] {
+                *passed += 1;
             }
         }
         let gap = |layer: usize| 40 + label[layer] + GRID * tracks[layer].min(10);

@@ -1,3 +1,4 @@
+//! Drawings: nothing on anything else, whatever the diagram.
 use expect_test::expect;
 use proptest::prelude::*;
 

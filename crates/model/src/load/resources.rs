@@ -86,6 +86,28 @@ const KNOWN: &[Known] = &[
     known("batch", "CronJob", Severity::Warning, "nodes are declared in ward.yaml"),
 ];
 
+/// Where a hand-written policy, or a part of it, stands: the deepest part of `field` that is written.
+/// `policy` is `<namespace>/<name>`, `field` e.g. `spec.rules[0].from[1]`.
+pub(crate) fn place<'y>(items: &[Item<'y>], policy: &str, field: &str) -> Option<Item<'y>> {
+    let (namespace, name) = policy.split_once('/')?;
+    let mut at = items
+        .iter()
+        .find(|item| {
+            let text = |key: &str| item.get("metadata").and_then(|m| m.get(key)).and_then(|i| i.scalar());
+            text("name") == Some(name) && text("namespace").unwrap_or("default") == namespace
+        })?
+        .clone();
+    for part in field.split(['.', '[']) {
+        let next = match part.strip_suffix(']') {
+            Some(index) => index.parse().ok().and_then(|i: usize| at.elements().into_iter().nth(i)),
+            None => at.get(part),
+        };
+        let Some(next) = next else { break };
+        at = next;
+    }
+    Some(at)
+}
+
 /// Reads the resources; `model` is there when the nouns could be read at all.
 pub(crate) fn read(p: &mut Problems<'_>, items: &[Item<'_>], model: Option<&Model>) -> Vec<AuthorizationPolicy> {
     let mut policies = Vec::new();

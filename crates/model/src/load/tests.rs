@@ -1,3 +1,4 @@
+//! Every diagnostic with its place, every limit at its edge, and no text that is not judged.
 use std::collections::BTreeSet;
 
 use expect_test::{Expect, expect};
@@ -950,6 +951,22 @@ fn policies() {
         error[missing-field] policy.yaml1:1 `apiVersion: security.istio.io/v1` an AuthorizationPolicy needs `metadata`; write `metadata: { name: deny-legacy, namespace: shop }`
     "#]],
     );
+}
+
+#[test]
+fn a_fault_of_a_policy_is_placed_again() {
+    let text = "# first\n---\napiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: { name: p, namespace: inside }\n\
+        spec:\n  action: DENY\n  rules:\n    - from: [{ source: { ipBlocks: [10.0.0.0/8, x] } }]\n";
+    let files = [file("policy.yaml", text), file("ward.yaml", &format!("{BASE}{NODES}"))];
+    let place = |policy: &str, field: &str| {
+        let d = super::policy_diagnostic(&files, Severity::Error, (policy, field), "m".to_owned(), None);
+        assert_eq!(d.code, "bad-policy");
+        format!("{} {}:{} {}", d.file, d.line, d.column, d.path)
+    };
+    let field = "spec.rules[0].from[0].source.ipBlocks[1]";
+    assert_eq!(place("inside/p", field), format!("policy.yaml 9:49 inside/p: {field}"));
+    assert_eq!(place("inside/p", "spec.selector"), "policy.yaml 7:3 inside/p: spec.selector");
+    assert_eq!(place("inside/q", "spec"), "ward.yaml 1:1 inside/q: spec");
 }
 
 #[test]
