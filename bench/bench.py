@@ -279,7 +279,7 @@ def memory(stack, n):
     ctx = tls_context()
     base = stack.procs["b"].mem_mib("Rss")
     socks = hold(lambda: ctx.wrap_socket(socket.create_connection(("127.0.0.1", int(V["B_PORT"])), 5),
-                                         server_hostname="server.bench.local"))
+                                         server_hostname=stack.spec.get("sni", "server.bench.local")))
     time.sleep(1)
     r["b_per_mtls_conn_kib"] = (stack.procs["b"].mem_mib("Rss") - base) * 1024 / n
     for s in socks:
@@ -328,7 +328,7 @@ def tls_seen(stack):
         return {}
     c = V["CERTS"]
     base = ["openssl", "s_client", "-connect", f"127.0.0.1:{V['B_PORT']}", "-CAfile", f"{c}/ca.pem", "-servername",
-            "server.bench.local"]
+            stack.spec.get("sni", "server.bench.local")]
     q = lambda extra, data="": subprocess.run(base + extra, input=data, capture_output=True, text=True, timeout=20).stdout
     o = q(["-cert", f"{c}/client.pem", "-key", f"{c}/client.key", "-brief"]) + \
         q(["-cert", f"{c}/client.pem", "-key", f"{c}/client.key"])

@@ -75,6 +75,8 @@ impl Tasks {
         F: Future<Output = ()> + 'static,
     {
         let cut = self.drain.cut.clone();
+        // Boxed, because each wrapper around a future by value would make the task that much larger.
+        let task = Box::pin(task);
         self.tracker.spawn_local(async move {
             cut.run_until_cancelled(task).await;
         });

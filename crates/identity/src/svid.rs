@@ -200,6 +200,11 @@ pub fn peer_id(chain: &[CertificateDer<'_>]) -> Result<SpiffeId, SvidError> {
     Leaf::of(chain).map(|leaf| leaf.id)
 }
 
+/// Who a peer is and until when: [`peer_id`] and [`peer_not_after`] in one reading of the leaf.
+pub fn peer(chain: &[CertificateDer<'_>]) -> Result<(SpiffeId, SystemTime), SvidError> {
+    Leaf::of(chain).map(|leaf| (leaf.id, leaf.not_after))
+}
+
 /// The last moment of validity of a peer's leaf, after the same rules: whoever keeps a connection ends it then.
 pub fn peer_not_after(chain: &[CertificateDer<'_>]) -> Result<SystemTime, SvidError> {
     Leaf::of(chain).map(|leaf| leaf.not_after)

@@ -18,6 +18,8 @@ use crate::{
     worker::Worker,
 };
 
+// The rare long ways are boxed, so that an idle HTTP/1.1 connection does not carry their size.
+
 /// Serves one accepted connection.
 pub(crate) async fn connection(worker: Rc<Worker>, kind: Kind, tcp: TcpStream, peer: SocketAddr, watch: Registered) {
     let Some(view) = worker.view() else { return };
@@ -38,7 +40,7 @@ pub(crate) async fn connection(worker: Rc<Worker>, kind: Kind, tcp: TcpStream, p
                     };
                     if let Ok(grant) = session.admit(&view, &ask) {
                         drop(view);
-                        hbone::outbound(&session, &pool, &grant.series, conn, &watch).await;
+                        Box::pin(hbone::outbound(&session, &pool, &grant.series, conn, &watch)).await;
                     }
                 }
                 _ => {
@@ -59,7 +61,7 @@ pub(crate) async fn connection(worker: Rc<Worker>, kind: Kind, tcp: TcpStream, p
 /// HTTP/1.1, or HTTP/2 with prior knowledge.
 async fn plain(session: Session, conn: Conn, watch: &Registered) {
     if let End::Http2(conn) = h1::serve(&session, conn, watch).await {
-        h2::serve::serve(Rc::new(session), conn, watch).await;
+        Box::pin(h2::serve::serve(Rc::new(session), conn, watch)).await;
     }
 }
 
@@ -77,42 +79,39 @@ async fn handshake(
         Ok(Err(error)) => error.to_string(),
         Err(why) => format!("{why:?}"),
     };
-    worker.handshake_failed();
-    tracing::info!(%peer, reason = %why, "TLS handshake refused");
+    worker.handshake_failed(peer, None, &why);
     None
 }
 
 async fn inbound(worker: Rc<Worker>, view: Rc<View>, tcp: TcpStream, peer: SocketAddr, watch: Registered) {
     let config = view.snapshot.inbound_tls.clone();
     drop(view);
-    let Some(tls) = handshake(&worker, &config, tcp, peer, &watch).await else { return };
+    let Some(tls) = Box::pin(handshake(&worker, &config, tcp, peer, &watch)).await else { return };
     // The snapshot may have changed during the handshake.
     let Some(view) = worker.view() else { return };
     let facts = tls.get_ref().1;
-    let id = match identity::peer_id(facts.peer_certificates().unwrap_or_default()) {
-        Ok(id) => id,
+    let (id, not_after) = match identity::peer(facts.peer_certificates().unwrap_or_default()) {
+        Ok(peer) => peer,
         Err(error) => {
-            worker.handshake_failed();
-            tracing::info!(%peer, reason = %daemon::logs::chain(&error), "peer has no identity");
+            worker.handshake_failed(peer, None, &daemon::logs::chain(&error));
             return;
         }
     };
     let Some(port) = port_of(&view, facts.server_name()) else {
-        worker.handshake_failed();
-        tracing::info!(%peer, principal = %id, sni = facts.server_name(), "no such service here");
+        worker.handshake_failed(peer, Some(id.as_str()), "no such service here");
         return;
     };
     let http2 = is_http2(facts);
     let mut session = Session::new(worker, Role::Inbound { port }, peer.ip());
     session.sni = facts.server_name().map(str::to_owned);
-    session.peer_until = identity::peer_not_after(facts.peer_certificates().unwrap_or_default()).ok();
+    session.peer_until = Some(not_after);
     session.client_cert = format!("By={};URI={id}", view.snapshot.id).into_bytes();
     *watch.subject.borrow_mut() = Subject::Peer { principal: Rc::from(id.as_str()) };
     session.principal = Some(Arc::from(id.as_str()));
     let conn = Conn::new(Io::Tls(Box::new(TlsStream::Server(tls))));
     drop(view);
     if http2 {
-        h2::serve::serve(Rc::new(session), conn, &watch).await;
+        Box::pin(h2::serve::serve(Rc::new(session), conn, &watch)).await;
     } else if let End::Http2(_) = h1::serve(&session, conn, &watch).await {
         tracing::info!(%peer, reason = Fault::Version.code(), "HTTP/2 preface on an HTTP/1.1 connection");
     }
@@ -143,14 +142,14 @@ async fn gateway(worker: Rc<Worker>, view: Rc<View>, port: u16, tcp: TcpStream, 
         let session = Session::new(worker, Role::Gateway { port, tls: false }, peer.ip());
         return plain(session, Conn::new(Io::Plain(tcp)), &watch).await;
     };
-    let Some(tls) = handshake(&worker, &config, tcp, peer, &watch).await else { return };
+    let Some(tls) = Box::pin(handshake(&worker, &config, tcp, peer, &watch)).await else { return };
     let facts = tls.get_ref().1;
     let http2 = is_http2(facts);
     let mut session = Session::new(worker, Role::Gateway { port, tls: true }, peer.ip());
     session.sni = facts.server_name().map(str::to_owned);
     let conn = Conn::new(Io::Tls(Box::new(TlsStream::Server(tls))));
     if http2 {
-        h2::serve::serve(Rc::new(session), conn, &watch).await;
+        Box::pin(h2::serve::serve(Rc::new(session), conn, &watch)).await;
     } else if let End::Http2(_) = h1::serve(&session, conn, &watch).await {
         tracing::info!(%peer, reason = Fault::Version.code(), "HTTP/2 preface on an HTTP/1.1 connection");
     }

@@ -179,6 +179,14 @@ impl Conn {
         self.poll_fill_head(&mut cx).is_pending()
     }
 
+    /// Whether the caller went away while it waits for us. What it sends meanwhile is kept, up to a head's worth.
+    pub(crate) fn poll_gone(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.read.len() >= READ_HEAD || self.io.tcp().poll_read_ready(cx).is_pending() {
+            return false;
+        }
+        matches!(self.poll_fill_head(cx), Poll::Ready(Ok(0) | Err(_)))
+    }
+
     /// Closes the sending side.
     pub(crate) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.io).poll_shutdown(cx)

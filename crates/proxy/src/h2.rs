@@ -19,8 +19,10 @@ use daemon::Tasks;
 use hyper::body::{Frame, Incoming, SizeHint};
 
 use crate::{
+    access_log,
     account::{Outcome, Series},
     headers::Side,
+    session::Session,
 };
 
 /// Spawns hyper's own tasks where everything else of this worker runs.
@@ -63,7 +65,19 @@ pub(crate) struct Account {
     pub(crate) request_bytes: Rc<Cell<u64>>,
     pub(crate) response_bytes: Rc<Cell<u64>>,
     /// Streams of the connection that are under way.
-    pub(crate) _active: Option<Active>,
+    #[expect(dead_code, reason = "counts the stream out when dropped")]
+    pub(crate) active: Option<Active>,
+    /// For the access log, when there is one.
+    pub(crate) log: Option<Log>,
+}
+
+/// What the access log says of a request.
+pub(crate) struct Log {
+    pub(crate) session: Rc<Session>,
+    pub(crate) request: access_log::Request,
+    pub(crate) upstream: Option<Rc<str>>,
+    pub(crate) decision: Option<String>,
+    pub(crate) reason: Option<&'static str>,
 }
 
 /// One stream under way; counts itself out when dropped.
@@ -84,13 +98,26 @@ impl Drop for Active {
 
 impl Drop for Account {
     fn drop(&mut self) {
-        self.series.record(&Outcome {
+        let outcome = Outcome {
             status: self.status,
             flag: self.flag,
             duration: self.started.elapsed(),
             bytes_in: self.request_bytes.get(),
             bytes_out: self.response_bytes.get(),
-        });
+        };
+        self.series.record(&outcome);
+        if let Some(log) = &self.log {
+            log.session.worker.log_access(&access_log::Line {
+                request: &log.request,
+                outcome: &outcome,
+                reason: log.reason,
+                principal: log.session.principal.as_deref(),
+                peer: log.session.peer_ip,
+                upstream: log.upstream.as_deref(),
+                flow: &self.series.labels.flow,
+                decision: log.decision.as_deref(),
+            });
+        }
     }
 }
 

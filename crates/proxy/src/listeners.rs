@@ -36,6 +36,14 @@ pub(crate) struct Bound {
     pub(crate) sockets: Vec<TcpListener>,
 }
 
+impl Bound {
+    /// The same sockets for another purpose.
+    pub(crate) fn for_kind(&self, kind: Kind) -> io::Result<Self> {
+        let sockets = self.sockets.iter().map(TcpListener::try_clone).collect::<io::Result<_>>()?;
+        Ok(Self { kind, wanted: self.wanted, address: self.address, sockets })
+    }
+}
+
 /// The listeners a snapshot wants.
 pub(crate) fn wanted(snapshot: &Snapshot, settings: &Settings) -> Vec<(Kind, SocketAddr)> {
     let mut out = Vec::new();

@@ -116,7 +116,12 @@ impl Proxy {
                 out.push(bound.clone());
                 continue;
             }
-            match listeners::bind(kind.clone(), wanted, &self.shared.settings) {
+            // A port that only changes its purpose keeps its socket: closing and opening it again would race.
+            let bound = match current.iter().find(|b| b.wanted == wanted) {
+                Some(bound) => bound.for_kind(kind.clone()),
+                None => listeners::bind(kind.clone(), wanted, &self.shared.settings),
+            };
+            match bound {
                 Ok(bound) => out.push(Arc::new(bound)),
                 Err(e) => errors.push(snapshot::Error {
                     place: format!("listener {kind:?}"),
@@ -180,6 +185,9 @@ impl Proxy {
 
     /// Drains: stops accepting, lets requests finish, cuts the rest at the deadline of the settings.
     pub async fn shutdown(&self) -> Finished {
+        self.shared.tasks.drain().stop();
+        // Workers let go of their copies; with the last one the kernel stops completing connections.
+        self.shared.state.send_modify(|state| state.listeners.clear());
         let finished = self.shared.tasks.finish(self.shared.settings.drain_timeout).await;
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         let _ = tokio::task::spawn_blocking(move || threads.into_iter().for_each(|t| drop(t.join()))).await;

@@ -1,7 +1,7 @@
 //! A worker: one thread, one single-threaded runtime, its own listeners, connections, pools and counters. Nothing here
 //! is shared with another worker except the snapshot it loads.
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::HashMap,
     io,
     net::SocketAddr,
@@ -34,6 +34,9 @@ use crate::{
 /// How often idle upstream connections are looked at.
 const SWEEP: Duration = Duration::from_secs(1);
 
+/// Lines a second that strangers may cause in the log of one worker; counters count them all.
+const LINES_PER_SECOND: u32 = 10;
+
 type SnapshotCache = Cache<Arc<ArcSwapOption<Snapshot>>, Option<Arc<Snapshot>>>;
 
 /// One worker.
@@ -44,6 +47,8 @@ pub(crate) struct Worker {
     view: RefCell<Option<Rc<View>>>,
     registry: Rc<Registry>,
     series: RefCell<HashMap<Labels, Arc<Series>>>,
+    /// Lines logged because of strangers, and in which second.
+    lines: Cell<(u64, u32)>,
 }
 
 /// Starts a worker's thread.
@@ -76,6 +81,7 @@ impl Worker {
             view: RefCell::new(None),
             registry: Rc::default(),
             series: RefCell::default(),
+            lines: Cell::default(),
         });
         let tasks = worker.tasks().clone();
         tasks.spawn_local(worker.clone().tick());
@@ -249,6 +255,9 @@ impl Worker {
     /// A head that was no request: worth a line, as it may be an attack.
     pub(crate) fn log_refused_head(&self, session: &Session, fault: Fault, outcome: &Outcome) {
         debug_assert_ne!(fault.facts().0, Blame::Internal);
+        if !self.may_log() {
+            return;
+        }
         tracing::info!(
             peer = %session.peer_ip,
             principal = session.principal.as_deref(),
@@ -258,8 +267,20 @@ impl Worker {
         );
     }
 
-    /// A handshake that failed.
-    pub(crate) fn handshake_failed(&self) {
+    /// A connection to a TLS port that came to nothing: counted, and logged as long as there are not too many.
+    pub(crate) fn handshake_failed(&self, peer: SocketAddr, principal: Option<&str>, reason: &str) {
         self.shared.counters.handshakes_failed.fetch_add(1, Ordering::Relaxed);
+        if self.may_log() {
+            tracing::info!(%peer, principal, reason, "connection refused");
+        }
+    }
+
+    /// Whether a line that a stranger can provoke may be logged: at most [`LINES_PER_SECOND`].
+    fn may_log(&self) -> bool {
+        let second = self.clock().unix_seconds();
+        let (last, lines) = self.lines.get();
+        let lines = if last == second { lines + 1 } else { 1 };
+        self.lines.set((second, lines));
+        lines <= LINES_PER_SECOND
     }
 }

@@ -116,7 +116,13 @@ impl<'a> Relay<'a> {
             match self.poll_response(cx) {
                 Poll::Ready(result) => return Poll::Ready(result),
                 Poll::Pending if moved => {}
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => {
+                    // Work for a caller that is gone is stopped.
+                    if self.request.is_done() && self.status == 0 && self.down.poll_gone(cx) {
+                        return Poll::Ready(Err(Failure::Downstream(Fault::Gone)));
+                    }
+                    return Poll::Pending;
+                }
             }
         }
     }

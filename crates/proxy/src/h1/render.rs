@@ -1,6 +1,8 @@
 //! Heads as they leave, written from the tables of `headers`.
 use std::{io::Write, net::IpAddr};
 
+use daemon::Clock;
+
 use crate::{
     decision_id,
     fault::{problem, title},
@@ -16,7 +18,7 @@ pub(crate) struct Additions<'a> {
     pub(crate) peer_ip: IpAddr,
     /// The gateway's listener is TLS.
     pub(crate) tls: bool,
-    pub(crate) unix_ms: u64,
+    pub(crate) clock: &'a Clock,
 }
 
 /// The request target as it is forwarded.
@@ -111,7 +113,7 @@ fn gateway_additions(out: &mut Vec<u8>, target: Target<'_>, add: &Additions<'_>,
     let _ = write!(out, "{}", forwarded_line(ip, proto, host));
     out.extend_from_slice(b"via: 1.1 ward\r\n");
     if !has_id {
-        let _ = write!(out, "x-request-id: {}\r\n", decision_id::ulid(add.unix_ms));
+        let _ = write!(out, "x-request-id: {}\r\n", decision_id::ulid(add.clock.unix_ms()));
     }
     if !has_trace {
         let _ = write!(out, "traceparent: {}\r\n", decision_id::traceparent());

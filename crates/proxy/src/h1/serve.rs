@@ -58,7 +58,7 @@ enum Verdict {
 }
 
 /// What became of a request, for counting and for the connection.
-struct Result_ {
+struct Served {
     status: u16,
     fault: Option<Fault>,
     bytes_in: u64,
@@ -70,10 +70,11 @@ struct Result_ {
 pub(crate) async fn serve(session: &Session, mut conn: Conn, watch: &Rc<Watch>) -> End {
     // The rendered request head; its room is used again for each request.
     let mut rendered = Vec::new();
+    let mut now = Instant::now();
     loop {
         conn.rest();
         watch.set_idle(conn.read.is_empty());
-        watch.until(Instant::now(), session.worker.limits().idle_timeout);
+        watch.until(now, session.worker.limits().idle_timeout);
         let plan = watch.guard(read_plan(session, &mut conn, &mut rendered, watch)).await;
         watch.set_idle(false);
         let started = Instant::now();
@@ -82,13 +83,13 @@ pub(crate) async fn serve(session: &Session, mut conn: Conn, watch: &Rc<Watch>) 
             Ok(Next::Http2) => return End::Http2(conn),
             Ok(Next::Closed) => return End::Closed,
             Ok(Next::Fault(view, fault)) => {
-                refuse_connection(session, &view, &mut conn, watch, fault, started).await;
+                Box::pin(refuse_connection(session, &view, &mut conn, watch, fault, started)).await;
                 return End::Closed;
             }
             // A head that never ends is answered; an idle connection just closes.
             Err(Interrupted::Expired) if !conn.read.is_empty() => {
                 if let Some(view) = session.worker.view() {
-                    refuse_connection(session, &view, &mut conn, watch, Fault::HeadTimeout, started).await;
+                    Box::pin(refuse_connection(session, &view, &mut conn, watch, Fault::HeadTimeout, started)).await;
                 }
                 return End::Closed;
             }
@@ -98,7 +99,7 @@ pub(crate) async fn serve(session: &Session, mut conn: Conn, watch: &Rc<Watch>) 
         let result = match &plan.verdict {
             Verdict::Tunnel(pool, series) => {
                 let (pool, series) = (pool.clone(), series.clone());
-                crate::hbone::proxy_connect(session, &pool, &series, conn, watch).await;
+                Box::pin(crate::hbone::proxy_connect(session, &pool, &series, conn, watch)).await;
                 return End::Closed;
             }
             Verdict::Refusal(refusal) => {
@@ -107,24 +108,25 @@ pub(crate) async fn serve(session: &Session, mut conn: Conn, watch: &Rc<Watch>) 
             }
             Verdict::Grant(grant) if grant.probe => pass_probe(&mut conn, watch, &plan, session).await,
             Verdict::Grant(grant) => {
-                let exchange = Exchange { session, watch, plan: &plan, grant, rendered: &rendered };
+                let exchange = Exchange { session, watch, plan: &plan, grant, rendered: &rendered, started };
                 match exchange.run(&mut conn).await {
                     Step::Done(result) => result,
                     Step::Upgraded(result, lease) => {
-                        finish(session, &plan, &result, started);
+                        finish(session, &plan, &result, started, Instant::now());
                         let idle = session.worker.limits().tunnel_idle_timeout;
                         let Lease { conn: up, .. } = lease;
-                        tunnel::join(conn, up, watch, idle, &grant.series).await;
+                        Box::pin(tunnel::join(conn, up, watch, idle, &grant.series)).await;
                         return End::Closed;
                     }
                 }
             }
         };
-        finish(session, &plan, &result, started);
+        now = Instant::now();
+        finish(session, &plan, &result, started, now);
         plan.log = None;
         drop(view);
         if !result.keep || watch.is_draining() {
-            close(&mut conn, watch, session.worker.limits().linger_timeout).await;
+            Box::pin(close(&mut conn, watch, session.worker.limits().linger_timeout)).await;
             return End::Closed;
         }
     }
@@ -204,7 +206,7 @@ fn plan(session: &Session, view: &Rc<View>, bytes: &[u8], rendered: &mut Vec<u8>
                 client_cert: &session.client_cert,
                 peer_ip: session.peer_ip,
                 tls: matches!(session.role, Role::Gateway { tls: true, .. }),
-                unix_ms: session.worker.clock().unix_ms(),
+                clock: session.worker.clock(),
             };
             rendered.clear();
             render::request(rendered, &head, target, &add);
@@ -300,8 +302,8 @@ fn connect_plan(session: &Session, view: &Rc<View>, head: &RequestHead<'_>) -> R
 }
 
 enum Step {
-    Done(Result_),
-    Upgraded(Result_, Lease),
+    Done(Served),
+    Upgraded(Served, Lease),
 }
 
 /// One granted request on its way, with at most one retry.
@@ -311,16 +313,23 @@ struct Exchange<'a> {
     plan: &'a Plan,
     grant: &'a Grant,
     rendered: &'a [u8],
+    started: Instant,
 }
 
 impl Exchange<'_> {
     async fn run(&self, down: &mut Conn) -> Step {
         let limits = self.session.worker.limits();
         let plan = self.plan;
-        let mut lease = match self.grant.pool.checkout(Instant::now()) {
-            Some(lease) => lease,
-            None => match self.dial().await {
-                Ok(lease) => lease,
+        let mut lease = match self.grant.pool.checkout(self.started) {
+            Some(lease) => {
+                self.watch.until(self.started, self.first_limit());
+                lease
+            }
+            None => match Box::pin(self.dial()).await {
+                Ok(lease) => {
+                    self.watch.until(Instant::now(), self.first_limit());
+                    lease
+                }
                 Err(fault) => return Step::Done(self.fail(down, fault, 0).await),
             },
         };
@@ -336,8 +345,6 @@ impl Exchange<'_> {
             };
             lease.conn.write.extend_from_slice(self.rendered);
             let pending = lease.pending();
-            let first = if plan.body == Length::Known(0) { self.grant.timeout } else { limits.body_idle_timeout };
-            self.watch.until(Instant::now(), first);
             let mut relay = Relay::new(down, &mut lease.conn, self.watch, limits, shape, plan.body);
             let ended = self.watch.guard(poll_fn(|cx| relay.poll(cx))).await;
             let (status, answered, body_taken) = (relay.status, relay.answered, relay.body_taken);
@@ -346,7 +353,7 @@ impl Exchange<'_> {
             drop(pending);
             let fault = match ended {
                 Ok(Ok(())) => {
-                    let result = Result_ { status, fault: None, bytes_in, bytes_out, keep: keep_down };
+                    let result = Served { status, fault: None, bytes_in, bytes_out, keep: keep_down };
                     if upgraded {
                         return Step::Upgraded(result, lease);
                     }
@@ -359,8 +366,9 @@ impl Exchange<'_> {
                 Ok(Err(Failure::Upstream(Fault::Reset)))
                     if lease.reused && !answered && !body_taken && plan.idempotent =>
                 {
-                    match self.dial().await {
+                    match Box::pin(self.dial()).await {
                         Ok(fresh) => {
+                            self.watch.until(Instant::now(), self.first_limit());
                             lease = fresh;
                             continue;
                         }
@@ -373,9 +381,17 @@ impl Exchange<'_> {
             };
             if status != 0 {
                 // The response is under way: only an early end can tell the caller that it is not whole.
-                return Step::Done(Result_ { status, fault: Some(fault), bytes_in, bytes_out, keep: false });
+                return Step::Done(Served { status, fault: Some(fault), bytes_in, bytes_out, keep: false });
             }
             return Step::Done(self.fail(down, fault, bytes_in).await);
+        }
+    }
+
+    /// How long the first phase may last: a body under way has its own deadline.
+    fn first_limit(&self) -> Duration {
+        match self.plan.body {
+            Length::Known(0) => self.grant.timeout,
+            _ => self.session.worker.limits().body_idle_timeout,
         }
     }
 
@@ -390,7 +406,7 @@ impl Exchange<'_> {
         }
     }
 
-    async fn fail(&self, down: &mut Conn, fault: Fault, bytes_in: u64) -> Result_ {
+    async fn fail(&self, down: &mut Conn, fault: Fault, bytes_in: u64) -> Served {
         let mut result = answer(down, self.watch, self.plan, fault, None, self.session).await;
         result.bytes_in = bytes_in;
         result.keep &= bytes_in == 0;
@@ -406,26 +422,26 @@ async fn answer(
     fault: Fault,
     decision: Option<&str>,
     session: &Session,
-) -> Result_ {
+) -> Served {
     let status = fault.status();
     if matches!(fault, Fault::Gone | Fault::Interrupted) {
-        return Result_ { status, fault: Some(fault), bytes_in: 0, bytes_out: 0, keep: false };
+        return Served { status, fault: Some(fault), bytes_in: 0, bytes_out: 0, keep: false };
     }
     let keep = plan.body == Length::Known(0) && !plan.close && !fault.closes();
     conn.write.clear();
     render::refusal(&mut conn.write, status, decision, plan.is_head, !keep);
     let bytes_out = conn.write.len() as u64;
     let sent = flush(conn, watch, session.worker.limits().body_idle_timeout).await;
-    Result_ { status, fault: Some(fault), bytes_in: 0, bytes_out, keep: keep && sent }
+    Served { status, fault: Some(fault), bytes_in: 0, bytes_out, keep: keep && sent }
 }
 
 /// The destination's answer to a probe that policy let through.
-async fn pass_probe(conn: &mut Conn, watch: &Watch, plan: &Plan, session: &Session) -> Result_ {
+async fn pass_probe(conn: &mut Conn, watch: &Watch, plan: &Plan, session: &Session) -> Served {
     let keep = plan.body == Length::Known(0) && !plan.close;
     conn.write.extend_from_slice(b"HTTP/1.1 204 No Content\r\nward-probe-result: passed\r\n");
     conn.write.extend_from_slice(if keep { b"\r\n" } else { b"connection: close\r\n\r\n" });
     let sent = flush(conn, watch, session.worker.limits().body_idle_timeout).await;
-    Result_ { status: 204, fault: None, bytes_in: 0, bytes_out: 0, keep: keep && sent }
+    Served { status: 204, fault: None, bytes_in: 0, bytes_out: 0, keep: keep && sent }
 }
 
 /// Answers a head that is no request, and closes.
@@ -465,7 +481,7 @@ async fn close(conn: &mut Conn, watch: &Watch, limit: Duration) {
     let _ = watch.guard(linger).await;
 }
 
-fn finish(session: &Session, plan: &Plan, result: &Result_, started: Instant) {
+fn finish(session: &Session, plan: &Plan, result: &Served, started: Instant, now: Instant) {
     let (series, decision, upstream) = match &plan.verdict {
         Verdict::Grant(grant) => (&grant.series, grant.decision.as_deref(), Some(&grant.pool.name)),
         Verdict::Refusal(refusal) => (&refusal.series, refusal.decision.as_deref(), None),
@@ -474,7 +490,7 @@ fn finish(session: &Session, plan: &Plan, result: &Result_, started: Instant) {
     let outcome = Outcome {
         status: result.status,
         flag: result.fault.map_or("-", Fault::flag),
-        duration: started.elapsed(),
+        duration: now.duration_since(started),
         bytes_in: result.bytes_in,
         bytes_out: result.bytes_out,
     };

@@ -38,7 +38,7 @@ pub(crate) fn request(headers: &mut HeaderMap, add: &Additions<'_>, host: &str) 
             set(headers, "forwarded", forwarded(add.peer_ip, proto, host).as_bytes());
             headers.append(header::VIA, HeaderValue::from_static("2.0 ward"));
             if !headers.contains_key("x-request-id") {
-                set(headers, "x-request-id", decision_id::ulid(add.unix_ms).as_bytes());
+                set(headers, "x-request-id", decision_id::ulid(add.clock.unix_ms()).as_bytes());
             }
             if !headers.contains_key("traceparent") {
                 set(headers, "traceparent", decision_id::traceparent().as_bytes());

@@ -1,5 +1,5 @@
 //! A downstream HTTP/2 connection.
-use std::{cell::Cell, convert::Infallible, future::poll_fn, pin::pin, rc::Rc, task::Poll, time::Instant};
+use std::{cell::Cell, convert::Infallible, future::poll_fn, pin::pin, rc::Rc, sync::Arc, task::Poll, time::Instant};
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header, uri::PathAndQuery};
@@ -7,16 +7,18 @@ use hyper::{body::Incoming, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 
 use crate::{
-    account::Outcome,
+    access_log,
+    account::Series,
     conn::Conn,
     fault::{Fault, problem},
     h1::{head::is_authority, render::Additions},
     h2::{
-        Account, Active, LocalExecutor, Passing,
+        Account, Active, LocalExecutor, Log, Passing,
         client::{self, Sender},
         fields,
     },
     hbone,
+    limits::Limits,
     prefixed::Prefixed,
     session::{Ask, Grant, Headers, Refusal, Role, Session},
     snapshot::Protocol,
@@ -95,7 +97,7 @@ async fn handle(session: &Rc<Session>, request: Request<Incoming>, stream: Activ
     if request.method() == Method::CONNECT {
         return hbone::accept(session, &view, request, stream).await;
     }
-    let facts = match facts(&request) {
+    let facts = match facts(&request, session.worker.limits()) {
         Ok(facts) => facts,
         Err(fault) => return refuse(session.refuse(&view, None, fault), started),
     };
@@ -107,16 +109,41 @@ async fn handle(session: &Rc<Session>, request: Request<Incoming>, stream: Activ
         protocol: policy::Protocol::Http,
         http2: true,
     };
+    let log = session.worker.logs_access().then(|| Log {
+        session: session.clone(),
+        request: access_log::Request::new(&ask),
+        upstream: None,
+        decision: None,
+        reason: None,
+    });
     match session.admit(&view, &ask) {
-        Err(refusal) => refuse(refusal, started),
+        Err(refusal) => answer(refusal, started, log),
         Ok(grant) if grant.probe => {
-            record(&grant, 204, started);
             let mut response = Response::new(Passing::Empty);
             *response.status_mut() = StatusCode::NO_CONTENT;
             response.headers_mut().insert("ward-probe-result", HeaderValue::from_static("passed"));
+            drop(account(&grant.series, started, 204, "-", log));
             response
         }
-        Ok(grant) => forward(session, &grant, request, &facts, started, stream).await,
+        Ok(grant) => {
+            let log =
+                log.map(|log| Log { upstream: Some(grant.pool.name.clone()), decision: grant.decision.clone(), ..log });
+            forward(session, &grant, request, &facts, started, stream, log).await
+        }
+    }
+}
+
+/// Counts a request when dropped.
+fn account(series: &Arc<Series>, started: Instant, status: u16, flag: &'static str, log: Option<Log>) -> Account {
+    Account {
+        series: series.clone(),
+        started,
+        status,
+        flag,
+        request_bytes: Rc::default(),
+        response_bytes: Rc::default(),
+        active: None,
+        log,
     }
 }
 
@@ -128,10 +155,10 @@ struct Facts {
     host: String,
 }
 
-fn facts(request: &Request<Incoming>) -> Result<Facts, Fault> {
+fn facts(request: &Request<Incoming>, limits: &Limits) -> Result<Facts, Fault> {
     let uri = request.uri();
     let target = uri.path_and_query().map_or(0, |p| p.as_str().len());
-    if target > crate::limits::Limits::default().target_bytes_max {
+    if target > limits.target_bytes_max {
         return Err(Fault::TargetTooLong);
     }
     let authority = uri.authority().map(http::uri::Authority::as_str);
@@ -164,7 +191,9 @@ async fn forward(
     facts: &Facts,
     started: Instant,
     stream: Active,
+    log: Option<Log>,
 ) -> Response<Passing> {
+    let failed = |fault, log| answer(Refusal { fault, decision: None, series: grant.series.clone() }, started, log);
     let worker = &session.worker;
     let side = session.side();
     let sender = match (&grant.pool.destination, grant.pool.protocol()) {
@@ -173,7 +202,7 @@ async fn forward(
     };
     let sender = match sender {
         Ok(sender) => sender,
-        Err(fault) => return fail(grant, fault, started),
+        Err(fault) => return failed(fault, log),
     };
     let (mut parts, incoming) = request.into_parts();
     let add = Additions {
@@ -181,12 +210,12 @@ async fn forward(
         client_cert: &session.client_cert,
         peer_ip: session.peer_ip,
         tls: matches!(session.role, Role::Gateway { tls: true, .. }),
-        unix_ms: worker.clock().unix_ms(),
+        clock: worker.clock(),
     };
     fields::request(&mut parts.headers, &add, &facts.host);
     let http1 = matches!(sender, Sender::Http1(..));
     let Some(uri) = uri(grant.path.as_deref().unwrap_or(&facts.path), facts, http1) else {
-        return fail(grant, Fault::Malformed("target"), started);
+        return failed(Fault::Malformed("target"), log);
     };
     parts.uri = uri;
     parts.version = if http1 { Version::HTTP_11 } else { Version::HTTP_2 };
@@ -208,23 +237,18 @@ async fn forward(
         Ok(Ok(response)) => response,
         Ok(Err(error)) => {
             tracing::debug!(%error, upstream = %grant.pool.name, "request failed");
-            return fail(grant, Fault::Reset, started);
+            return failed(Fault::Reset, log);
         }
-        Err(_) => return fail(grant, Fault::Timeout, started),
+        Err(_) => return failed(Fault::Timeout, log),
     };
     let (mut parts, incoming) = response.into_parts();
     fields::response(&mut parts.headers, side);
     parts.version = Version::HTTP_2;
     let bytes = Rc::new(Cell::new(0));
-    let account = Account {
-        series: grant.series.clone(),
-        started,
-        status: parts.status.as_u16(),
-        flag: "-",
-        request_bytes,
-        response_bytes: bytes.clone(),
-        _active: Some(stream),
-    };
+    let mut account = account(&grant.series, started, parts.status.as_u16(), "-", log);
+    account.request_bytes = request_bytes;
+    account.response_bytes = bytes.clone();
+    account.active = Some(stream);
     Response::from_parts(parts, Passing::Streaming { incoming, bytes, side, account: Some(account) })
 }
 
@@ -240,26 +264,17 @@ fn uri(path: &str, facts: &Facts, http1: bool) -> Option<Uri> {
     Uri::builder().scheme("http").authority(facts.host.as_str()).path_and_query(path_and_query).build().ok()
 }
 
-fn record(grant: &Grant, status: u16, started: Instant) {
-    grant.series.record(&Outcome { status, flag: "-", duration: started.elapsed(), bytes_in: 0, bytes_out: 0 });
-}
-
-fn fail(grant: &Grant, fault: Fault, started: Instant) -> Response<Passing> {
-    let refusal = Refusal { fault, decision: None, series: grant.series.clone() };
-    refuse(refusal, started)
-}
-
 /// Counts a refusal and answers it.
 pub(crate) fn refuse(refusal: Refusal, started: Instant) -> Response<Passing> {
+    answer(refusal, started, None)
+}
+
+fn answer(refusal: Refusal, started: Instant, log: Option<Log>) -> Response<Passing> {
     let Refusal { fault, decision, series } = refusal;
-    series.record(&Outcome {
-        status: fault.status(),
-        flag: fault.flag(),
-        duration: started.elapsed(),
-        bytes_in: 0,
-        bytes_out: 0,
-    });
-    refusal_response(fault, decision.as_deref())
+    let response = refusal_response(fault, decision.as_deref());
+    let log = log.map(|log| Log { decision, reason: Some(fault.code()), ..log });
+    drop(account(&series, started, fault.status(), fault.flag(), log));
+    response
 }
 
 fn refusal_response(fault: Fault, decision: Option<&str>) -> Response<Passing> {

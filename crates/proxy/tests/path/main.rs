@@ -1,0 +1,12 @@
+//! The whole data path in one process: real sidecars and gateways, real certificates, real sockets on free ports.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+mod app;
+mod docs;
+mod gateway;
+mod hostile;
+mod http1;
+mod http2;
+mod lifecycle;
+mod mesh;
+mod tcp;
+mod tls;
