@@ -13,18 +13,16 @@ use std::{
 use anyhow::{Context as _, bail};
 use rustix::process::Signal;
 use serde_json::json;
-use tokio::{
-    process::Child,
-    sync::mpsc,
-    time::{sleep, timeout},
-};
+use tokio::{process::Child, sync::mpsc, time::sleep};
 use tokio_util::task::TaskTracker;
 
 use crate::{
     clock::Clock,
     config::Environment,
     isolation::{Isolation, Place, make_dir, tools, wrap::Wrapper},
-    supervise::{self, Ending, Kept, Notice, Program, Restart, What, logs, marks::Marks},
+    supervise::{
+        self, Ending, HOPELESS_FAILURES, Kept, Notice, Program, Restart, State, What, logs::with_tail, marks::Marks,
+    },
     up::{Facts, Siblings, StopSignals, is_ready, of_application, of_own, sidecar_config, write_new},
 };
 
@@ -121,7 +119,7 @@ async fn attach(args: &Args) -> anyhow::Result<ExitCode> {
     let outcome = tokio::select! {
         biased;
         signal = signals.next() => Err(anyhow::anyhow!("{signal} before the process was started")),
-        ready = ready(&place, Duration::from_secs(args.ready_timeout), &log) => ready,
+        ready = ready(&place, &sidecar, Duration::from_secs(args.ready_timeout), &log) => ready,
     };
     let outcome = match outcome {
         Ok(()) => run_process(args, &environment, &place, &wrapper, &state, &instance, &mut signals).await,
@@ -169,21 +167,21 @@ fn settings(args: &Args, instance: &str, place: &Place, state: &Path) -> anyhow:
     Ok(format!("{settings:#}\n"))
 }
 
-async fn ready(place: &Place, deadline: Duration, log: &Path) -> anyhow::Result<()> {
-    let asking = async {
-        while !is_ready(place).await {
-            sleep(READY_PACE).await;
-        }
-    };
-    if timeout(deadline, asking).await.is_ok() {
-        return Ok(());
+async fn ready(place: &Place, sidecar: &Kept, deadline: Duration, log: &Path) -> anyhow::Result<()> {
+    let since = Clock::now();
+    while !is_ready(place).await {
+        let seconds = deadline.as_secs();
+        let why = match sidecar.state() {
+            State::Backoff { failures } if failures >= HOPELESS_FAILURES => "the sidecar does not stay up".to_owned(),
+            _ if since.elapsed() > deadline => format!("the sidecar is not ready after {seconds} s"),
+            _ => {
+                sleep(READY_PACE).await;
+                continue;
+            }
+        };
+        bail!("{}", with_tail(&why, log));
     }
-    bail!(
-        "the sidecar is not ready after {} s; log {}\n    {}",
-        deadline.as_secs(),
-        log.display(),
-        logs::tail(log, 8).join("\n    ")
-    )
+    Ok(())
 }
 
 async fn run_process(

@@ -36,6 +36,9 @@ use marks::Marks;
 
 use crate::clock::Clock;
 
+/// What failed so often in a row while it should become ready for the first time will not.
+pub(crate) const HOPELESS_FAILURES: u32 = 5;
+
 /// What to start and how.
 #[derive(Clone, Debug)]
 pub(crate) struct Program {

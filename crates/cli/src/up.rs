@@ -87,9 +87,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         args.dir.canonicalize().with_context(|| format!("cannot open the model directory {}", args.dir.display()))?;
     let files = model_dir::read(&dir)?;
     let loaded = model::load(&files);
-    let drawn = diagnostics::render(&files, &loaded.diagnostics);
-    if !drawn.is_empty() {
-        eprint!("{drawn}");
+    if !loaded.diagnostics.is_empty() {
+        eprintln!("{}", diagnostics::render(&files, &loaded.diagnostics).trim_end());
     }
     let Some(model) = loaded.model else { return Ok(ExitCode::from(FINDINGS)) };
     if args.strict && !loaded.diagnostics.is_empty() {

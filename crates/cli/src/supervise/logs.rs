@@ -42,3 +42,13 @@ pub(crate) fn tail(path: &Path, lines: usize) -> Vec<String> {
     let all: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     all.iter().skip(all.len().saturating_sub(lines)).map(|line| (*line).to_owned()).collect()
 }
+
+/// A fault with the place of the log that says why, and its last lines.
+pub(crate) fn with_tail(what: &str, log: &Path) -> String {
+    let mut text = format!("{what}; log {}", log.display());
+    for line in tail(log, 8) {
+        text.push_str("\n    ");
+        text.push_str(&line);
+    }
+    text
+}

@@ -37,7 +37,8 @@ use crate::{
     isolation::{self, Isolation, Network, Place, lock, make_dir, runtime_dir, wrap::Wrapper},
     output::FINDINGS,
     supervise::{
-        self, Before, Kept, Notice, Program, Restart, State, logs,
+        self, Before, HOPELESS_FAILURES, Kept, Notice, Program, Restart, State,
+        logs::with_tail,
         marks::{self, Marks},
     },
 };
@@ -48,8 +49,6 @@ const CONTROL_DEADLINE: Duration = Duration::from_secs(60);
 const READY_DEADLINE: Duration = Duration::from_secs(90);
 /// Longest applications of one wave may take to listen, before the next wave starts all the same.
 const LISTEN_DEADLINE: Duration = Duration::from_secs(60);
-/// What failed so often in a row while it should become ready for the first time will not.
-const HOPELESS_FAILURES: u32 = 5;
 /// How often readiness is asked for.
 const READY_PACE: Duration = Duration::from_millis(100);
 /// Longest an application may take to end after SIGTERM.
@@ -655,15 +654,6 @@ async fn follow_readiness(
 /// What was waited for in vain, with the last lines of the log that will say why.
 fn late(what: &str, deadline: Duration, log: &Path) -> anyhow::Error {
     anyhow::anyhow!(with_tail(&format!("{what} after {} s", deadline.as_secs()), log))
-}
-
-fn with_tail(what: &str, log: &Path) -> String {
-    let mut text = format!("{what}; log {}", log.display());
-    for line in logs::tail(log, 8) {
-        text.push_str("\n    ");
-        text.push_str(&line);
-    }
-    text
 }
 
 /// Where a client on this machine reaches a listener.

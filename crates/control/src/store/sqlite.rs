@@ -121,9 +121,10 @@ impl SqliteStore {
 
     /// A full disk has its own words; everything else is told by the caller.
     fn fault_or(&self, error: sqlx::Error, otherwise: impl FnOnce(sqlx::Error) -> StoreError) -> StoreError {
-        // 13 is SQLITE_FULL; extended codes keep it in their low byte.
+        // SQLITE_FULL, whose extended codes keep it in their low byte, and SQLITE_IOERR_SHMSIZE: no room for the index of
+        // the journal.
         let code = error.as_database_error().and_then(|e| e.code()).and_then(|c| c.parse::<i64>().ok());
-        if code.is_some_and(|c| c & 0xff == 13) {
+        if code.is_some_and(|c| c & 0xff == 13 || c == 4874) {
             return StoreError::Full { path: self.path.display().to_string(), source: error };
         }
         otherwise(error)
