@@ -158,11 +158,16 @@ fn words(answer: &Answer, path: Option<&str>) -> String {
 fn explained(explanation: &Explanation) -> String {
     let mut text = format!("{}\n", explanation.headline());
     let fields = explanation.subject().map_or(&[][..], |rule| &rule.fields);
+    // A rule that denied is right in every field; what it looks for is what the reader wants to know.
+    let denied = !explanation.allowed && explanation.rule.is_some();
     let rows: Vec<[String; 4]> = fields
         .iter()
         .map(|field| {
-            let (sign, wanted) =
-                if field.ok { ("ok", String::new()) } else { ("missed", format!("wanted {}", field.wanted_words())) };
+            let (sign, wanted) = match (denied, field.ok) {
+                (true, _) => ("matched", format!("looks for {}", field.wanted_words())),
+                (false, true) => ("ok", String::new()),
+                (false, false) => ("missed", format!("wanted {}", field.wanted_words())),
+            };
             [field.word().to_owned(), sign.to_owned(), format!("got {}", field.got_words()), wanted]
         })
         .collect();

@@ -209,7 +209,7 @@ impl<'a> Compiler<'a> {
             );
         }
         let mut checks = Vec::new();
-        let fields: [(&'static str, &'static str, Kind, &[String], &[String]); 7] = [
+        let fields: [Field; 7] = [
             ("principals", "notPrincipals", Kind::Principal, &source.principals, &source.not_principals),
             ("namespaces", "notNamespaces", Kind::Namespace, &source.namespaces, &source.not_namespaces),
             (
@@ -246,7 +246,7 @@ impl<'a> Compiler<'a> {
     /// Cheap fields first: the first one that fails ends the rule.
     fn operation(&mut self, place: &str, operation: &istio::Operation) -> Vec<Check> {
         let mut checks = Vec::new();
-        let fields: [(&'static str, &'static str, Kind, &[String], &[String]); 4] = [
+        let fields: [Field; 4] = [
             ("ports", "notPorts", Kind::Port, &operation.ports, &operation.not_ports),
             ("methods", "notMethods", Kind::Method, &operation.methods, &operation.not_methods),
             ("paths", "notPaths", Kind::Path, &operation.paths, &operation.not_paths),
@@ -613,6 +613,9 @@ fn fault(policy: &str, field: &str, message: impl Into<String>, help: &str) -> C
         help: Some(help.to_owned()),
     }
 }
+
+/// A field and its negation: names, kind, values.
+type Field<'a> = (&'static str, &'static str, Kind, &'a [String], &'a [String]);
 
 /// What the values of a field are compared with.
 enum Kind {
