@@ -87,7 +87,7 @@ fn path(args: &Args) -> String {
 
 fn table(listing: &Listing, now_ms: i64) -> String {
     if listing.decisions.is_empty() {
-        return "no decisions are recorded; flows with `audit: high` record all, others only refusals\n".to_owned();
+        return "no such decision is recorded; flows with `audit: high` record all, others only refusals\n".to_owned();
     }
     let mut rows = vec![["DECISION", "WHEN", "FROM", "TO", "REQUEST", "ANSWER", "REASON"].map(str::to_owned)];
     rows.extend(listing.decisions.iter().map(|decision| {

@@ -136,12 +136,17 @@ impl IntoResponse for Problem {
 impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         error!(error = chain(&error), "the store failed");
-        let (status, code, title) = match &error {
-            StoreError::Full { .. } => (StatusCode::INSUFFICIENT_STORAGE, "disk-full", "The disk is full"),
-            StoreError::Conflict(_) => (StatusCode::CONFLICT, "conflict", "Somebody else was faster"),
-            _ => (StatusCode::SERVICE_UNAVAILABLE, "store", "The state database failed"),
+        // The operator is told the cause as well, except where our own words say it all.
+        let (status, code, title, words) = match &error {
+            StoreError::Full { .. } => {
+                (StatusCode::INSUFFICIENT_STORAGE, "disk-full", "The disk is full", error.to_string())
+            }
+            StoreError::Conflict(_) => {
+                (StatusCode::CONFLICT, "conflict", "Somebody else was faster", error.to_string())
+            }
+            _ => (StatusCode::SERVICE_UNAVAILABLE, "store", "The state database failed", chain(&error)),
         };
-        Self::new(status, code, title, format!("{}; the running configuration stays in force", chain(&error)))
+        Self::new(status, code, title, format!("{words}; the running configuration stays in force"))
     }
 }
 

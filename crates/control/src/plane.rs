@@ -25,8 +25,8 @@ use crate::{
 pub const COALESCE: Duration = Duration::from_millis(50);
 /// How often lost instances and old rows are looked at.
 const SWEEP: Duration = Duration::from_secs(1);
-/// How often our own SVID's age is looked at.
-const RENEW_LOOK: Duration = Duration::from_secs(20);
+/// How often our own SVID's age is looked at: often enough for the shortest `svid_ttl` a model may ask for, 10 s.
+const RENEW_LOOK: Duration = Duration::from_secs(1);
 /// Files of one model.
 pub const MODEL_FILES_MAX: usize = 1_000;
 
