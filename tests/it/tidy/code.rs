@@ -20,9 +20,10 @@ pub(super) struct PathUse {
 }
 
 impl Source {
-    pub(super) fn parse(path: &str, text: &str) -> Source {
+    /// `is_test`: whether the file is a module of tests wherever it lies.
+    pub(super) fn parse(path: &str, text: &str, is_test: bool) -> Source {
         let (code, comments) = split(text);
-        let only_tests = path.starts_with("tests/") || path.ends_with("/tests.rs") || path.contains("/tests/");
+        let only_tests = is_test || path.starts_with("tests/") || path.contains("/tests/");
         let (code, test_code) = if only_tests { (String::new(), code) } else { split_tests(&code) };
         let paths = paths(&code);
         Source { code, test_code, comments, paths }

@@ -138,9 +138,11 @@ mod tests { fn g() { std::fs::read(\"x\"); } }
     check(
         &rooms::ENGINES,
         &[
-            ("crates/policy/src/a.rs", source),
+            ("crates/policy/src/a.rs", &format!("{source}#[cfg(test)]\nmod tests;\n")),
             ("crates/proxy/src/a.rs", source),
             ("crates/policy/src/a/tests.rs", source),
+            ("crates/policy/src/lib.rs", "mod a;\n#[cfg(test)]\npub(crate) mod lab;\n#[cfg(test)]\nmod tests {}\n"),
+            ("crates/policy/src/lab.rs", source),
         ],
         expect![[r#"
             crates/policy/src/a.rs:2: an engine names `std::fs`
@@ -239,7 +241,7 @@ fn writing_down() {
         &writing::SILENCED_LINTS,
         &[(
             "crates/a/src/a.rs",
-            "#[allow(dead_code)]\n#[expect(dead_code)]\n#[expect(\n    dead_code,\n    reason = \"x (y)\"\n)]\n// #[allow(x)]\n#![allow(y)]\n",
+            "#[allow(dead_code)]\n#[expect(dead_code)]\n#[expect(\n    dead_code,\n    reason = \"x (y)\"\n)]\n// #[allow(x)]\n#![allow(y)]\nvec![allow(1)];\n",
         )],
         expect![[r#"
             crates/a/src/a.rs:1: `allow`
@@ -360,7 +362,7 @@ fn a<'a>(x: &'a str) -> char { '"' } // "one
 /* two /* nested */ still */ let s = r#"three " // four"#; let c = '\''; let b = b"\"five"; five();
 let t = "six \" seven"; seven();
 "####;
-    let source = Source::parse("crates/a/src/a.rs", text);
+    let source = Source::parse("crates/a/src/a.rs", text, false);
     let shown = |text: &str| text.lines().map(|line| format!("{}|\n", line.trim_end())).collect::<String>();
     expect![[r#"
         |

@@ -23,8 +23,13 @@ impl Tree {
     }
 
     fn new(files: BTreeMap<String, String>) -> Tree {
-        let rust = files.iter().filter(|(path, _)| path.ends_with(".rs") && !is_apart(path));
-        let sources = rust.map(|(path, text)| (path.clone(), Source::parse(path, text))).collect();
+        let rust: Vec<_> = files.iter().filter(|(path, _)| path.ends_with(".rs") && !is_apart(path)).collect();
+        let of_tests: Vec<String> = rust.iter().flat_map(|(path, text)| test_modules(path, text)).collect();
+        let is_test = |path: &str| {
+            of_tests.iter().any(|module| path == format!("{module}.rs") || path.starts_with(&format!("{module}/")))
+        };
+        let sources = rust.into_iter().map(|(path, text)| (path.clone(), Source::parse(path, text, is_test(path))));
+        let sources = sources.collect();
         Tree { files, sources }
     }
 
@@ -74,6 +79,21 @@ impl Tree {
     pub(super) fn manifests(&self) -> impl Iterator<Item = (&str, &str)> {
         self.files().filter(|(path, _)| path.ends_with("/Cargo.toml") && !is_apart(path))
     }
+}
+
+/// The modules that a source declares below `#[cfg(test)]`, as paths without `.rs`.
+fn test_modules(path: &str, text: &str) -> Vec<String> {
+    let (directory, file) = path.rsplit_once('/').unwrap_or(("", path));
+    let own = file.trim_end_matches(".rs");
+    let below = match own {
+        "lib" | "main" | "mod" => directory.to_owned(),
+        _ => format!("{directory}/{own}"),
+    };
+    let declared = text.split("#[cfg(test)]").skip(1).filter_map(|rest| {
+        let line = rest.trim_start().lines().next()?.strip_suffix(';')?;
+        Some(line.rsplit_once("mod ")?.1)
+    });
+    declared.map(|name| format!("{below}/{name}")).collect()
 }
 
 /// Programs with a workspace and a lock file of their own.

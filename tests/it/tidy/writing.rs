@@ -23,12 +23,13 @@ pub(super) const SILENCED_LINTS: Rule = Rule {
         let mut found = Vec::new();
         for (path, source) in tree.rust() {
             for code in [&source.code, &source.test_code] {
-                for (attribute, start) in
-                    ["[allow(", "[expect("].iter().flat_map(|a| starts(code, a).map(move |s| (a, s)))
-                {
+                for start in starts(code, "allow(").chain(starts(code, "expect(")) {
+                    if !code[..start].ends_with("#[") && !code[..start].ends_with("#![") {
+                        continue;
+                    }
                     let end = code[start..].find(")]").map_or(code.len(), |n| start + n);
                     let line = line_of(code, start);
-                    if *attribute == "[allow(" {
+                    if code[start..].starts_with("allow") {
                         found.push(Offence::new(path, line, "`allow`"));
                     } else if !code[start..end].contains("reason") {
                         found.push(Offence::new(path, line, "`expect` without a reason"));
@@ -156,9 +157,10 @@ pub(super) const PLACES: Rule = Rule {
         for (path, text) in tree.files().filter(|(path, _)| !path.ends_with("Cargo.lock")) {
             for place in &places {
                 for start in starts(text, place) {
+                    // A path begins there; in the middle of another one it is just a name.
                     let before = text[..start].chars().next_back();
-                    // `/run/network/` is not a machine's path, `"/network/` would be
-                    if !before.is_some_and(|c| c.is_alphanumeric() && place.starts_with('/')) {
+                    let begins = before.is_none_or(|c| c.is_whitespace() || "\"'`=:([<,".contains(c));
+                    if begins || !place.starts_with('/') {
                         found.push(Offence::new(path, line_of(text, start), format!("`{place}`")));
                     }
                 }
