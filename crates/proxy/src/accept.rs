@@ -1,5 +1,5 @@
 //! From an accepted socket to a session: TLS, who the peer is, which port it means, which protocol it speaks.
-use std::{net::SocketAddr, rc::Rc, sync::Arc, time::Instant};
+use std::{net::SocketAddr, rc::Rc, sync::Arc};
 
 use rustls::ServerConnection;
 use tokio::net::TcpStream;
@@ -73,7 +73,7 @@ async fn handshake(
     peer: SocketAddr,
     watch: &Registered,
 ) -> Option<tokio_rustls::server::TlsStream<TcpStream>> {
-    watch.until(Instant::now(), worker.limits().tls_handshake_timeout);
+    watch.until(daemon::instant(), worker.limits().tls_handshake_timeout);
     let why = match watch.guard(TlsAcceptor::from(config.clone()).accept(tcp)).await {
         Ok(Ok(tls)) => return Some(tls),
         Ok(Err(error)) => error.to_string(),

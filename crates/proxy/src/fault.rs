@@ -33,6 +33,8 @@ pub(crate) enum Fault {
     WrongProtocol,
     /// Policy.
     Denied,
+    /// The peer's certificate ended while its connection was open.
+    Expired,
     /// The record of a strict flow cannot be kept.
     NotRecorded,
     /// No configuration yet.
@@ -68,6 +70,7 @@ impl Fault {
             Self::Misdirected => (Downstream, 421, "misdirected", "NR"),
             Self::WrongProtocol => (Downstream, 502, "wrong-protocol", "DPE"),
             Self::Denied => (Policy, 403, "denied", "UAEX"),
+            Self::Expired => (Policy, 403, "svid-expired", "UAEX"),
             Self::NotRecorded => (Internal, 503, "not-recorded", "UAEX"),
             Self::NotReady => (Internal, 503, "not-ready", "NC"),
             Self::Connect => (Upstream, 503, "connect", "UF"),
@@ -96,7 +99,8 @@ impl Fault {
     pub(crate) fn closes(self) -> bool {
         matches!(
             self,
-            Self::Malformed(_)
+            Self::Expired
+                | Self::Malformed(_)
                 | Self::Path(_)
                 | Self::HeadTooLarge
                 | Self::TargetTooLong

@@ -1,5 +1,5 @@
 //! TCP between sidecars: one HTTP/2 CONNECT stream per connection (HBONE), `:authority` naming node, namespace, port.
-use std::{rc::Rc, sync::Arc, time::Instant};
+use std::{rc::Rc, sync::Arc};
 
 use bytes::BytesMut;
 use http::{Method, Request, Response, Uri, Version};
@@ -49,7 +49,7 @@ pub(crate) async fn proxy_connect(
         Ok(_) => conn.write.extend_from_slice(b"HTTP/1.1 200 Connection Established\r\n\r\n"),
         Err(fault) => render::refusal(&mut conn.write, fault.status(), None, false, true),
     }
-    watch.until(Instant::now(), session.worker.limits().body_idle_timeout);
+    watch.until(daemon::instant(), session.worker.limits().body_idle_timeout);
     let flushed = watch.guard(std::future::poll_fn(|cx| conn.poll_flush(cx))).await;
     if let (Ok((upgraded, _active)), Ok(Ok(()))) = (opened, flushed) {
         carry(session, pool, series, conn, upgraded, watch).await;
@@ -105,7 +105,7 @@ pub(crate) async fn accept(
     request: Request<Incoming>,
     stream: Active,
 ) -> Response<Passing> {
-    let started = Instant::now();
+    let started = daemon::instant();
     let Role::Inbound { port } = session.role else {
         return refuse(session.refuse(view, None, Fault::WrongProtocol), started);
     };
@@ -147,7 +147,7 @@ pub(crate) async fn accept(
         let principal = session.principal.as_deref().unwrap_or_default();
         let watch = session.worker.registry().add(Subject::PeerTunnel { principal: Rc::from(principal), port });
         let _pending = lease.pending();
-        watch.until(Instant::now(), session.worker.limits().header_timeout);
+        watch.until(daemon::instant(), session.worker.limits().header_timeout);
         let Ok(Ok(upgraded)) = watch.guard(hyper::upgrade::on(request)).await else { return };
         grant.series.opened();
         let down = Side { io: TokioIo::new(upgraded), read: BytesMut::new() };

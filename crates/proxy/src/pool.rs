@@ -233,7 +233,7 @@ impl Pool {
         let mut tried = Vec::new();
         let mut fault = Fault::Connect;
         for _ in 0..TRIES {
-            let Some(endpoint) = self.pick(Instant::now(), &tried) else { break };
+            let Some(endpoint) = self.pick(daemon::instant(), &tried) else { break };
             tried.push(endpoint.address);
             let tls = match &self.destination {
                 Destination::Mesh(upstream) => Some((config(upstream), &upstream.server_name)),
@@ -254,7 +254,7 @@ impl Pool {
                     tracing::warn!(upstream = %self.name, endpoint = %endpoint.address, reason = "timeout", "cannot connect");
                 }
             }
-            endpoint.failed(Instant::now());
+            endpoint.failed(daemon::instant());
         }
         Err(fault)
     }

@@ -10,7 +10,7 @@ use std::{
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use model::Audit;
-use policy::{Decision, Reason, RuleRef};
+use policy::{Decision, RuleRef};
 use wire::v1::{DecisionRecord, Header};
 
 use crate::{
@@ -54,6 +54,7 @@ pub(crate) struct Session {
     pub(crate) client_cert: Vec<u8>,
     series: RefCell<Vec<(SeriesKey, Arc<Series>)>>,
     series_view: Cell<u64>,
+    pool: RefCell<Option<(u64, Rc<Pool>)>>,
 }
 
 type SeriesKey = (usize, Option<RuleRef>, bool);
@@ -144,6 +145,7 @@ impl Session {
             client_cert: Vec::new(),
             series: RefCell::default(),
             series_view: Cell::new(0),
+            pool: RefCell::new(None),
         }
     }
 
@@ -159,8 +161,8 @@ impl Session {
     pub(crate) fn admit(&self, view: &Rc<View>, ask: &Ask<'_>) -> Result<Grant, Refusal> {
         match &self.role {
             Role::Outbound { upstream } => {
-                let pool = view.upstream(upstream).ok_or(Fault::NoRoute);
-                self.outbound(view, ask, pool)
+                let pool = self.upstream(view, upstream);
+                self.outbound(view, ask, pool.as_ref().ok_or(Fault::NoRoute))
             }
             Role::HttpProxy => {
                 let pool = view.upstream_for_host(ask.host).ok_or(Fault::NoRoute);
@@ -168,6 +170,19 @@ impl Session {
             }
             Role::Inbound { port } => self.inbound(view, ask, *port),
             Role::Gateway { port, .. } => self.gateway(view, ask, *port),
+        }
+    }
+
+    /// The pool of the one upstream of this connection, looked up once per view.
+    fn upstream(&self, view: &View, name: &str) -> Option<Rc<Pool>> {
+        let mut cached = self.pool.borrow_mut();
+        match &*cached {
+            Some((number, pool)) if *number == view.number => Some(pool.clone()),
+            _ => {
+                let pool = view.upstream(name)?.clone();
+                *cached = Some((view.number, pool.clone()));
+                Some(pool)
+            }
         }
     }
 
@@ -181,7 +196,7 @@ impl Session {
     fn inbound(&self, view: &Rc<View>, ask: &Ask<'_>, port: u16) -> Result<Grant, Refusal> {
         let Some(pool) = view.service(port) else { return Err(self.refuse(view, None, Fault::Misdirected)) };
         if self.peer_until.is_some_and(|until| self.worker.clock().now() > until) {
-            return Err(self.refuse(view, Some(pool), Fault::Denied));
+            return Err(self.expired(view, ask, port, pool));
         }
         let probe = self.is_probe(ask);
         let mut admitted = self.admit_to(view, ask, port, pool);
@@ -240,6 +255,16 @@ impl Session {
         Ok(grant)
     }
 
+    /// The peer's identity has ended: it must come again with a new one.
+    fn expired(&self, view: &Rc<View>, ask: &Ask<'_>, port: u16, pool: &Rc<Pool>) -> Refusal {
+        let request = self.request(ask, port, &view.no_headers);
+        let id = decision_id::ulid(self.worker.clock().unix_ms());
+        let record = self.record(view, ask, &request, &id, None, Fault::Expired.code());
+        // A refusal needs no record to stand; what is dropped is counted.
+        let _ = self.worker.record(record);
+        Refusal { decision: Some(id), ..self.refuse(view, Some(pool), Fault::Expired) }
+    }
+
     fn check_protocol(&self, pool: &Pool, ask: &Ask<'_>) -> Result<(), Fault> {
         match (ask.protocol, pool.protocol(), ask.http2) {
             (policy::Protocol::Tcp, Protocol::Tcp, _) => Ok(()),
@@ -269,19 +294,7 @@ impl Session {
         let read = rules.headers_read();
         // A map is built only for the few headers that policies read; mostly none.
         let headers = if read.is_empty() { None } else { Some(ask.headers.only(read, self.side())) };
-        let request = policy::Request {
-            principal: self.principal.as_deref(),
-            method: ask.method,
-            path: ask.path,
-            host: ask.host,
-            headers: headers.as_ref().unwrap_or(&view.no_headers),
-            source_ip: Some(self.peer_ip),
-            remote_ip: None,
-            port,
-            protocol: ask.protocol,
-            sni: self.sni.as_deref(),
-            jwt: None,
-        };
+        let request = self.request(ask, port, headers.as_ref().unwrap_or(&view.no_headers));
         let decision = rules.decide(&request);
         let rule = decision.rule();
         let audit = rule.map_or(Audit::Medium, |rule| rules.audit(rule));
@@ -293,7 +306,7 @@ impl Session {
             return Ok((rule, None));
         }
         let id = decision_id::ulid(self.worker.clock().unix_ms());
-        let record = self.record(view, ask, &request, &id, allowed, decision.reason(), rule);
+        let record = self.record(view, ask, &request, &id, Some(decision), decision.reason().as_str());
         let recorded = self.worker.record(record);
         if allowed {
             if recorded.is_err() && audit >= Audit::Strict {
@@ -309,21 +322,35 @@ impl Session {
         Err(refusal)
     }
 
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the facts of a record; a struct for one call would only rename them"
-    )]
+    fn request<'a>(&'a self, ask: &Ask<'a>, port: u16, headers: &'a HeaderMap) -> policy::Request<'a> {
+        policy::Request {
+            principal: self.principal.as_deref(),
+            method: ask.method,
+            path: ask.path,
+            host: ask.host,
+            headers,
+            source_ip: Some(self.peer_ip),
+            remote_ip: None,
+            port,
+            protocol: ask.protocol,
+            sni: self.sni.as_deref(),
+            jwt: None,
+        }
+    }
+
+    /// The record of a decision; `None` is a refusal before any rule was asked.
     fn record(
         &self,
         view: &View,
         ask: &Ask<'_>,
         request: &policy::Request<'_>,
         id: &str,
-        allowed: bool,
-        reason: Reason,
-        rule: Option<RuleRef>,
+        decision: Option<Decision>,
+        reason: &str,
     ) -> DecisionRecord {
         let rules = &view.snapshot.rules;
+        let allowed = decision.is_some_and(|d| d.is_allowed());
+        let rule = decision.and_then(|d| d.rule());
         let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
         DecisionRecord {
             id: id.to_owned(),
@@ -345,7 +372,7 @@ impl Session {
                 .map(|(name, value)| Header { name: name.as_str().to_owned(), value: text(value.as_bytes()) })
                 .collect(),
             allowed,
-            reason: reason.as_str().to_owned(),
+            reason: reason.to_owned(),
             policy: rule.map(|r| rules.policy_name(r).to_owned()).unwrap_or_default(),
             flow: rule.and_then(|r| rules.flow(r)).unwrap_or_default().to_owned(),
             sni: request.sni.unwrap_or_default().to_owned(),

@@ -5,7 +5,7 @@ use std::{
     io,
     pin::Pin,
     task::{Context, Poll, ready},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use bytes::{Buf, BytesMut};
@@ -80,7 +80,7 @@ where
     A: AsyncRead + AsyncWrite + Unpin,
     B: AsyncRead + AsyncWrite + Unpin,
 {
-    let started = Instant::now();
+    let started = daemon::instant();
     let mut forth = Direction { buffer: std::mem::take(&mut down.read), ..Direction::default() };
     let mut back = Direction { buffer: std::mem::take(&mut up.read), ..Direction::default() };
     let mut counted = (0, 0);
@@ -91,7 +91,7 @@ where
         if (forth.moved, back.moved) != counted {
             series.moved(forth.moved - counted.0, back.moved - counted.1);
             counted = (forth.moved, back.moved);
-            watch.until(Instant::now(), idle);
+            watch.until(daemon::instant(), idle);
         }
         match (a, b) {
             (Poll::Ready(Err(e)), _) | (_, Poll::Ready(Err(e))) => Poll::Ready(Err(e)),

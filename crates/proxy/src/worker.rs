@@ -7,7 +7,7 @@ use std::{
     net::SocketAddr,
     rc::Rc,
     sync::{Arc, atomic::Ordering},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use arc_swap::{ArcSwapOption, Cache};
@@ -98,12 +98,12 @@ impl Worker {
 
     /// Looks at deadlines and idle connections.
     async fn tick(self: Rc<Self>) {
-        let mut swept = Instant::now();
+        let mut swept = daemon::instant();
         loop {
             // With nobody connected there is no deadline to keep.
             let pause = if self.registry.len() > 0 { TICK } else { TICK * 5 };
             tokio::time::sleep(pause).await;
-            let now = Instant::now();
+            let now = daemon::instant();
             self.registry.tick(now);
             if now.duration_since(swept) >= SWEEP {
                 swept = now;

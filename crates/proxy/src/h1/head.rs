@@ -42,7 +42,7 @@ pub(crate) struct RequestHead<'b> {
     pub(crate) host: Option<&'b str>,
     /// The connection ends after this message.
     pub(crate) close: bool,
-    /// `Connection: upgrade` with this Upgrade value.
+    /// `Connection: upgrade` and `Upgrade: websocket`.
     pub(crate) upgrade: Option<&'b [u8]>,
     pub(crate) nominated: Nominated<'b>,
 }
@@ -134,7 +134,7 @@ pub(crate) fn request<'b>(
         has_length: seen.content_length.is_some(),
         host: seen.host,
         close: seen.close || minor == 0,
-        upgrade: if seen.connection_upgrade && minor == 1 { seen.upgrade } else { None },
+        upgrade: seen.websocket().filter(|_| minor == 1),
         nominated: seen.nominated,
     }))
 }
@@ -179,7 +179,7 @@ pub(crate) fn response<'b>(
         body,
         content_length: seen.content_length,
         close: seen.close || (minor == 0 && !seen.keep_alive) || body == Length::UntilClose,
-        upgrade: if seen.connection_upgrade { seen.upgrade } else { None },
+        upgrade: seen.websocket(),
         nominated: seen.nominated,
     }))
 }
@@ -255,6 +255,11 @@ impl<'b> Seen<'b> {
             }
         }
         Ok(seen)
+    }
+
+    /// The only upgrade that is passed on. `h2c` would carry requests past the policy, inside the tunnel.
+    fn websocket(&self) -> Option<&'b [u8]> {
+        self.upgrade.filter(|u| self.connection_upgrade && u.eq_ignore_ascii_case(b"websocket"))
     }
 
     fn connection(&mut self, value: &'b [u8]) -> Result<(), Fault> {

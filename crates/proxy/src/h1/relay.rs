@@ -3,7 +3,7 @@
 use std::{
     mem::MaybeUninit,
     task::{Context, Poll, ready},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use crate::{
@@ -140,13 +140,13 @@ impl<'a> Relay<'a> {
                     Poll::Ready(Ok(n)) if n > 0 => {
                         moved = true;
                         self.body_taken = true;
-                        self.watch.until(Instant::now(), self.shape.body_idle);
+                        self.watch.until(daemon::instant(), self.shape.body_idle);
                     }
                     Poll::Ready(_) => return Err(Failure::Downstream(Fault::Gone)),
                     Poll::Pending => {}
                 }
             } else if self.request.is_done() && self.status == 0 {
-                self.watch.until(Instant::now(), self.shape.head_timeout);
+                self.watch.until(daemon::instant(), self.shape.head_timeout);
             }
         }
         if !self.upload_broken && self.up.poll_flush(cx).map_err(drop) == Poll::Ready(Err(())) {
@@ -227,7 +227,7 @@ impl<'a> Relay<'a> {
             .map_err(|_| Fault::BadResponse)?;
         self.phase = if self.response.is_done() || self.upgraded { Phase::Done } else { Phase::Body };
         if matches!(self.phase, Phase::Body) {
-            self.watch.until(Instant::now(), self.shape.body_idle);
+            self.watch.until(daemon::instant(), self.shape.body_idle);
         }
         Ok(true)
     }
@@ -261,7 +261,7 @@ impl<'a> Relay<'a> {
                 continue;
             }
             match ready!(self.up.poll_fill(cx, READ_BODY)) {
-                Ok(n) if n > 0 => self.watch.until(Instant::now(), self.shape.body_idle),
+                Ok(n) if n > 0 => self.watch.until(daemon::instant(), self.shape.body_idle),
                 Ok(_) => {
                     self.response.end_of_input(&mut self.down.write).map_err(Failure::Upstream)?;
                 }

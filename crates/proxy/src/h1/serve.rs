@@ -70,14 +70,14 @@ struct Served {
 pub(crate) async fn serve(session: &Session, mut conn: Conn, watch: &Rc<Watch>) -> End {
     // The rendered request head; its room is used again for each request.
     let mut rendered = Vec::new();
-    let mut now = Instant::now();
+    let mut now = daemon::instant();
     loop {
         conn.rest();
         watch.set_idle(conn.read.is_empty());
         watch.until(now, session.worker.limits().idle_timeout);
         let plan = watch.guard(read_plan(session, &mut conn, &mut rendered, watch)).await;
         watch.set_idle(false);
-        let started = Instant::now();
+        let started = daemon::instant();
         let (view, mut plan) = match plan {
             Ok(Next::Plan(view, plan)) => (view, plan),
             Ok(Next::Http2) => return End::Http2(conn),
@@ -112,7 +112,7 @@ pub(crate) async fn serve(session: &Session, mut conn: Conn, watch: &Rc<Watch>) 
                 match exchange.run(&mut conn).await {
                     Step::Done(result) => result,
                     Step::Upgraded(result, lease) => {
-                        finish(session, &plan, &result, started, Instant::now());
+                        finish(session, &plan, &result, started, daemon::instant());
                         let idle = session.worker.limits().tunnel_idle_timeout;
                         let Lease { conn: up, .. } = lease;
                         Box::pin(tunnel::join(conn, up, watch, idle, &grant.series)).await;
@@ -121,7 +121,7 @@ pub(crate) async fn serve(session: &Session, mut conn: Conn, watch: &Rc<Watch>) 
                 }
             }
         };
-        now = Instant::now();
+        now = daemon::instant();
         finish(session, &plan, &result, started, now);
         plan.log = None;
         drop(view);
@@ -160,7 +160,7 @@ async fn read_plan(session: &Session, conn: &mut Conn, rendered: &mut Vec<u8>, w
             if !begun {
                 begun = true;
                 watch.set_idle(false);
-                watch.until(Instant::now(), session.worker.limits().header_timeout);
+                watch.until(daemon::instant(), session.worker.limits().header_timeout);
             }
         }
         match poll_fn(|cx| conn.poll_fill_head(cx)).await {
@@ -327,7 +327,7 @@ impl Exchange<'_> {
             }
             None => match Box::pin(self.dial()).await {
                 Ok(lease) => {
-                    self.watch.until(Instant::now(), self.first_limit());
+                    self.watch.until(daemon::instant(), self.first_limit());
                     lease
                 }
                 Err(fault) => return Step::Done(self.fail(down, fault, 0).await),
@@ -358,7 +358,7 @@ impl Exchange<'_> {
                         return Step::Upgraded(result, lease);
                     }
                     if keep_up {
-                        self.grant.pool.checkin(lease, Instant::now(), limits);
+                        self.grant.pool.checkin(lease, daemon::instant(), limits);
                     }
                     return Step::Done(result);
                 }
@@ -368,7 +368,7 @@ impl Exchange<'_> {
                 {
                     match Box::pin(self.dial()).await {
                         Ok(fresh) => {
-                            self.watch.until(Instant::now(), self.first_limit());
+                            self.watch.until(daemon::instant(), self.first_limit());
                             lease = fresh;
                             continue;
                         }
@@ -398,7 +398,7 @@ impl Exchange<'_> {
     async fn dial(&self) -> Result<Lease, Fault> {
         let limits = self.session.worker.limits();
         // Connecting has its own deadlines; this one only bounds several tries.
-        self.watch.until(Instant::now(), limits.connect_timeout.saturating_mul(4));
+        self.watch.until(daemon::instant(), limits.connect_timeout.saturating_mul(4));
         match self.watch.guard(self.grant.pool.dial(limits)).await {
             Ok(result) => result,
             Err(Interrupted::Expired) => Err(Fault::Connect),
@@ -464,13 +464,13 @@ async fn refuse_connection(
 }
 
 async fn flush(conn: &mut Conn, watch: &Watch, limit: Duration) -> bool {
-    watch.until(Instant::now(), limit);
+    watch.until(daemon::instant(), limit);
     matches!(watch.guard(poll_fn(|cx| conn.poll_flush(cx))).await, Ok(Ok(())))
 }
 
 /// Ends a connection without losing our last answer to a reset.
 async fn close(conn: &mut Conn, watch: &Watch, limit: Duration) {
-    watch.until(Instant::now(), limit);
+    watch.until(daemon::instant(), limit);
     let mut left = LINGER_BYTES;
     let linger = poll_fn(|cx| match conn.poll_shutdown(cx) {
         Poll::Ready(Ok(())) => conn.poll_linger(cx, &mut left),

@@ -70,7 +70,7 @@ impl Clients {
 
 /// An HTTP/2 connection to the pool's destination, an open one if it has room.
 pub(crate) async fn http2(worker: &Worker, pool: &Pool) -> Result<Sender, Fault> {
-    let open = pool.pick(std::time::Instant::now(), &[]).and_then(|e| e.clients.http2());
+    let open = pool.pick(daemon::instant(), &[]).and_then(|e| e.clients.http2());
     if let Some(sender) = open {
         return Ok(sender);
     }
@@ -100,7 +100,7 @@ pub(crate) async fn http2(worker: &Worker, pool: &Pool) -> Result<Sender, Fault>
 
 /// An HTTP/1.1 connection to the own application.
 pub(crate) async fn http1(worker: &Worker, pool: &Pool) -> Result<Sender, Fault> {
-    if let Some(endpoint) = pool.pick(std::time::Instant::now(), &[]) {
+    if let Some(endpoint) = pool.pick(daemon::instant(), &[]) {
         let idle = {
             let mut idle = endpoint.clients.http1.borrow_mut();
             idle.retain(|s| !s.is_closed());

@@ -66,7 +66,7 @@ pub(crate) async fn serve(session: Rc<Session>, conn: Conn, watch: &Rc<Watch>) {
         // The idle deadline runs only while no stream does.
         let idle = active.get() == 0;
         if idle != was_idle || ending {
-            watch.until(Instant::now(), if idle { limits.idle_timeout } else { limits.tunnel_idle_timeout });
+            watch.until(daemon::instant(), if idle { limits.idle_timeout } else { limits.tunnel_idle_timeout });
             was_idle = idle;
         }
         match watch.poll_interrupted(cx) {
@@ -77,7 +77,7 @@ pub(crate) async fn serve(session: Rc<Session>, conn: Conn, watch: &Rc<Watch>) {
                 ending = true;
                 watch.set_idle(false);
                 connection.as_mut().graceful_shutdown();
-                watch.until(Instant::now(), limits.tunnel_idle_timeout);
+                watch.until(daemon::instant(), limits.tunnel_idle_timeout);
                 cx.waker().wake_by_ref();
                 Poll::Pending
             }
@@ -92,7 +92,7 @@ pub(crate) async fn serve(session: Rc<Session>, conn: Conn, watch: &Rc<Watch>) {
 }
 
 async fn handle(session: &Rc<Session>, request: Request<Incoming>, stream: Active) -> Response<Passing> {
-    let started = Instant::now();
+    let started = daemon::instant();
     let Some(view) = session.worker.view() else { return refusal_response(Fault::NotReady, None) };
     if request.method() == Method::CONNECT {
         return hbone::accept(session, &view, request, stream).await;

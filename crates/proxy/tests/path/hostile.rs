@@ -144,6 +144,54 @@ async fn a_body_that_stops_is_cut() {
 }
 
 #[tokio::test]
+async fn only_websockets_are_upgraded() {
+    // An application that would speak h2c: inside that tunnel no request would be decided.
+    let app = app::script(|mut stream| async move {
+        let head = app::head(&mut stream).await.unwrap().to_ascii_lowercase();
+        assert!(!head.contains("upgrade") && !head.contains("http2-settings"), "{head}");
+        app::say(&mut stream, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n").await;
+        app::head(&mut stream).await;
+    })
+    .await;
+    let pair = Pair::new(&Mesh::new(), app);
+    let answer = pair
+        .raw(
+            "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n\
+             GET /admin HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+        )
+        .await;
+    assert_eq!(status(&answer), 502, "{answer}");
+    assert!(answer.contains(" 403 "), "what follows is a request of its own: {answer}");
+}
+
+/// Frames of HTTP/2, by hand: length, type, flags, stream, payload.
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+#[tokio::test]
+async fn a_rapid_reset_ends_the_connection() {
+    let mesh = Mesh::new();
+    let gateway = plain_gateway(&mesh, app::echo().await);
+    let mut stream = TcpStream::connect(gateway.address).await.unwrap();
+    let mut flood = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    flood.extend(frame(4, 0, 0, &[]));
+    // :method GET, :scheme http, :path /, :authority a — then RST_STREAM, a thousand times.
+    let head = [0x82, 0x86, 0x84, 0x41, 0x01, b'a'];
+    for i in 0..1000u32 {
+        flood.extend(frame(1, 0x5, 2 * i + 1, &head));
+        flood.extend(frame(3, 0, 2 * i + 1, &[0, 0, 0, 8]));
+    }
+    let _ = stream.write_all(&flood).await;
+    let mut answer = Vec::new();
+    let _ = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("the connection ends");
+    // GOAWAY with ENHANCE_YOUR_CALM (RFC 9113 §7).
+    let calm = [0, 0, 0, 0x0b];
+    assert!(answer.windows(4).any(|w| w == calm), "{answer:?}");
+}
+
+#[tokio::test]
 async fn connections_beyond_the_limit_are_closed_at_once() {
     let pair = Pair::with(&Mesh::new(), app::echo().await, "limits: { connections_max: 2 }", "");
     let address = pair.web.outbound("orders:8080");

@@ -138,6 +138,47 @@ async fn a_drain_finishes_requests_and_closes_idle_connections() {
 }
 
 #[tokio::test]
+async fn the_access_log_has_a_line_for_each_request() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("access.log");
+    let pair = Pair::with(&Mesh::new(), app::echo().await, "", &format!("access_log: {}", path.display()));
+    assert_eq!(
+        status(&pair.raw("GET /a?secret=1 HTTP/1.1\r\nHost: o\r\nX-Request-Id: r7\r\nConnection: close\r\n\r\n").await),
+        200
+    );
+    assert_eq!(status(&pair.raw("GET /admin HTTP/1.1\r\nHost: o\r\nConnection: close\r\n\r\n").await), 403);
+    let lines = tokio::time::timeout(PATIENCE, async {
+        loop {
+            let text = std::fs::read_to_string(&path).unwrap_or_default();
+            if text.lines().count() == 2 {
+                return text;
+            }
+            tokio::task::yield_now().await;
+        }
+    });
+    let lines = lines.await.expect("two lines");
+    let lines: Vec<serde_json::Value> = lines.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    assert_eq!(
+        (&lines[0]["path"], &lines[0]["status"], &lines[0]["flow"]),
+        (&"/a".into(), &200.into(), &"place".into())
+    );
+    assert_eq!((&lines[0]["request_id"], &lines[0]["upstream"]), (&"r7".into(), &"app:8080".into()));
+    assert_eq!(lines[0]["principal"], "spiffe://test.example/ns/shop/sa/web");
+    assert_eq!((&lines[1]["reason"], lines[1]["decision"].as_str().unwrap().len()), (&"denied".into(), 26));
+    assert!(!lines[0].to_string().contains("secret"), "queries carry secrets");
+}
+
+#[tokio::test]
+async fn several_workers_share_the_work() {
+    let pair = Pair::with(&Mesh::new(), app::echo().await, "workers: 3", "workers: 2");
+    for _ in 0..12 {
+        assert_eq!(status(&pair.raw(GET).await), 200);
+    }
+    let total: u64 = pair.orders.proxy.flow_counts().iter().map(|c| c.requests).sum();
+    assert_eq!(total, 12, "sums over workers");
+}
+
+#[tokio::test]
 async fn the_admin_port_shows_readiness_metrics_and_no_secret() {
     let pair = Pair::new(&Mesh::new(), app::echo().await);
     assert_eq!(status(&pair.raw(GET).await), 200);
