@@ -8,6 +8,6 @@ pub mod settings;
 pub mod signals;
 pub mod tasks;
 
-pub use clock::Clock;
+pub use clock::{Clock, instant};
 pub use settings::SettingsError;
 pub use tasks::{Drain, Finished, Tasks};
