@@ -5,6 +5,7 @@ use std::{
 };
 
 use aws_lc_rs::{digest, rand};
+use identity::BACKDATE;
 use model::id::{SpiffeId, TrustDomain};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
@@ -17,8 +18,6 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::request::{RequestError, public_key};
 
-/// How far a certificate's start lies before the moment of signing, for clocks that run behind.
-const BACKDATE: Duration = Duration::from_secs(60);
 /// Most names in one server certificate.
 const SERVER_NAMES_MAX: usize = 100;
 

@@ -14,7 +14,7 @@ mod verifier;
 
 pub use bundle::{Bundle, BundleError};
 pub use join_token::{JoinToken, JoinTokenError};
-pub use svid::{PrivateKey, Svid, SvidError, certificates_to_pem, peer, peer_id, peer_not_after};
+pub use svid::{BACKDATE, PrivateKey, Svid, SvidError, certificates_to_pem, peer, peer_id, peer_not_after};
 pub use tls::{
     CONTROL_PLANE_ACCOUNT, CipherSuite, ClientOptions, Group, ServerOptions, TlsError, anonymous_client_config,
     client_config, client_config_presenting, gateway_server_config, pinned_client_config, server_config,

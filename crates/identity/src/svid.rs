@@ -21,6 +21,9 @@ use zeroize::{Zeroize, Zeroizing};
 /// Longest chain that is read: a leaf, intermediates, and roots sent along with them.
 pub(crate) const CHAIN_LENGTH_MAX: usize = 8;
 
+/// How far the start of a certificate that Ward signs lies before the moment of signing, for clocks that run behind.
+pub const BACKDATE: Duration = Duration::from_secs(60);
+
 /// A private key. It has neither `Debug` nor `Serialize`, and its bytes are zeroed on drop.
 pub struct PrivateKey(PrivateKeyDer<'static>);
 
@@ -102,10 +105,12 @@ impl Svid {
         })
     }
 
-    /// The moment to renew: half of the life, as every SPIFFE agent does.
+    /// The moment to renew: half of the life after the signing, as every SPIFFE agent does. Certificates begin
+    /// [`BACKDATE`] before they are signed; with a short life that must not count.
     pub fn half_life(&self) -> SystemTime {
-        let life = self.not_after.duration_since(self.not_before).unwrap_or_default();
-        self.not_before + life / 2
+        let signed = self.not_before + BACKDATE;
+        let left = self.not_after.duration_since(signed).unwrap_or_default();
+        signed.min(self.not_after) + left / 2
     }
 }
 

@@ -2,7 +2,7 @@
 use std::time::{Duration, SystemTime};
 
 use crate::{
-    Svid, SvidError, certificates_to_pem, csr,
+    BACKDATE, Svid, SvidError, certificates_to_pem, csr,
     fixture::{Ca, NOW, id},
     peer_id,
 };
@@ -19,7 +19,7 @@ fn pem_there_and_back() {
     let start = SystemTime::UNIX_EPOCH + Duration::from_secs(NOW as u64 - 60);
     assert_eq!(svid.not_before, start);
     assert_eq!(svid.not_after, start + Duration::from_secs(3_660));
-    assert_eq!(svid.half_life(), start + Duration::from_secs(1_830));
+    assert_eq!(svid.half_life(), start + BACKDATE + Duration::from_secs(1_800));
     assert_eq!(certificates_to_pem(&svid.chain), certificate);
     assert_eq!(*svid.key.to_pem(), *key);
 }

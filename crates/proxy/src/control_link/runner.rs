@@ -14,7 +14,7 @@ use super::{
     discovery::{Discovery, Set},
     kept::{Held, StateDir},
     read_token,
-    session::{End, Live, OpenError},
+    session::{End, Live},
     spool::Spool,
 };
 use crate::{Proxy, listeners::Kind, settings::Control};
@@ -324,10 +324,4 @@ fn is_usable(held: &Held, token: Option<&JoinToken>, clock: &Clock) -> bool {
             .any(|root| aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, root).as_ref() == token.root_sha256)
     });
     same_mesh && held.svid.not_after > clock.now()
-}
-
-impl From<OpenError> for End {
-    fn from(error: OpenError) -> Self {
-        Self::Lost { why: chain(&error), worked: false }
-    }
 }

@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeSet, VecDeque},
     pin::Pin,
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use daemon::logs::chain;
@@ -45,8 +45,12 @@ const TICK: Duration = Duration::from_secs(1);
 const DECISIONS_SOON: usize = 256;
 /// The longest a decision or a probe's result waits for others to share its report with.
 const REPORT_SOON: Duration = Duration::from_millis(100);
+/// A session that ends sooner has not shown that the next one would be better.
+const STABLE: Duration = Duration::from_secs(5);
 /// Waits between attempts to get something signed.
 const SIGN_RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+/// Waits before a report stream that ended is opened again.
+const REPORT_RETRY: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(30));
 /// Responses to be answered; the server leaves at most one of each type unanswered.
 const QUEUE: usize = 16;
 /// Probes that wait for their turn.
@@ -98,6 +102,9 @@ pub(super) struct Live {
     requests: mpsc::Sender<DeltaDiscoveryRequest>,
     responses: Streaming<DeltaDiscoveryResponse>,
     reports: Option<Reports>,
+    /// Not before this moment.
+    reports_at: SystemTime,
+    report_retry: Backoff,
     work: JoinSet<Done>,
     probes: JoinSet<Done>,
     waiting_probes: VecDeque<Probe>,
@@ -113,6 +120,7 @@ pub(super) struct Live {
     retry_at: SystemTime,
     sign_retry: Backoff,
     worked: bool,
+    since: Instant,
     /// A new SVID is held; the session ends when its reports are stored, or at this moment.
     renewed_until: Option<SystemTime>,
 }
@@ -143,6 +151,8 @@ impl Live {
             requests,
             responses,
             reports: None,
+            reports_at: SystemTime::UNIX_EPOCH,
+            report_retry: Backoff::new(REPORT_RETRY.0, REPORT_RETRY.1),
             work: JoinSet::new(),
             probes: JoinSet::new(),
             waiting_probes: VecDeque::new(),
@@ -154,18 +164,19 @@ impl Live {
             retry_at: SystemTime::UNIX_EPOCH,
             sign_retry: Backoff::new(SIGN_RETRY.0, SIGN_RETRY.1),
             worked: false,
+            since: runner.clock.instant(),
             renewed_until: None,
         };
-        live.open_reports(runner).await?;
+        live.open_reports(runner).await;
         Ok(live)
     }
 
-    /// Opens the report stream, once we can say where peers reach us.
-    async fn open_reports(&mut self, runner: &mut Runner) -> Result<(), OpenError> {
-        if self.reports.is_some() {
-            return Ok(());
+    /// Opens the report stream, once we can say where peers reach us. Without it the configuration still flows.
+    async fn open_reports(&mut self, runner: &mut Runner) {
+        if self.reports.is_some() || runner.clock.now() < self.reports_at {
+            return;
         }
-        let Some(hello) = runner.hello() else { return Ok(()) };
+        let Some(hello) = runner.hello() else { return };
         runner.spool.open(hello);
         let (out, queue) = mpsc::channel(QUEUE);
         if let Some(first) = runner.spool.next() {
@@ -174,13 +185,11 @@ impl Live {
         let mut client =
             ReportClient::with_origin(self.connection.clone(), origin()).max_decoding_message_size(MESSAGE_BYTES_MAX);
         let opening = client.stream(Request::new(ReceiverStream::new(queue)));
-        let back = tokio::time::timeout(STREAM_TIMEOUT, opening)
-            .await
-            .map_err(|_| OpenError::Timeout("report"))?
-            .map_err(|status| OpenError::Stream("report", Box::new(status)))?
-            .into_inner();
-        self.reports = Some(Reports { out, back });
-        Ok(())
+        match tokio::time::timeout(STREAM_TIMEOUT, opening).await {
+            Ok(Ok(back)) => self.reports = Some(Reports { out, back: back.into_inner() }),
+            Ok(Err(status)) => self.on_report_end(runner, status.message()),
+            Err(_) => self.on_report_end(runner, "no answer"),
+        }
     }
 
     /// Serves until something ends the session.
@@ -198,8 +207,8 @@ impl Live {
                 },
                 message = next_report(&mut self.reports) => match message {
                     Ok(Some(response)) => self.on_report(runner, response),
-                    Ok(None) => Err(self.lost("the report stream was closed")),
-                    Err(status) => Err(self.lost(format!("report: {}", status.message()))),
+                    Ok(None) => { self.on_report_end(runner, "closed"); Ok(()) }
+                    Err(status) => { self.on_report_end(runner, status.message()); Ok(()) }
                 },
                 () = fires(&mut self.quiet) => { self.quiet = None; self.compile(runner).await }
                 () = fires(&mut self.soon) => { self.soon = None; self.report(runner); Ok(()) }
@@ -223,7 +232,7 @@ impl Live {
     }
 
     fn lost(&self, why: impl Into<String>) -> End {
-        End::Lost { why: why.into(), worked: self.worked }
+        End::Lost { why: why.into(), worked: self.worked && self.since.elapsed() > STABLE }
     }
 
     fn on_response(&mut self, runner: &mut Runner, response: DeltaDiscoveryResponse) -> Result<(), End> {
@@ -270,7 +279,8 @@ impl Live {
                     // The server has our refusal; only a new stream can tell it otherwise.
                     return Err(End::Resync);
                 }
-                self.open_reports(runner).await.map_err(End::from)
+                self.open_reports(runner).await;
+                Ok(())
             }
             Err(errors) => {
                 let why: Vec<String> = errors.iter().map(ToString::to_string).collect();
@@ -404,7 +414,7 @@ impl Live {
         if self.refused && now >= self.retry_at && runner.discovery.differs() {
             self.compile(runner).await?;
         }
-        self.open_reports(runner).await.map_err(End::from)?;
+        self.open_reports(runner).await;
         self.report(runner);
         match self.renewed_until {
             Some(until) if now >= until || runner.spool.is_settled() => Err(End::Renewed),
@@ -451,9 +461,11 @@ impl Live {
 
     fn on_report(&mut self, runner: &mut Runner, response: ReportResponse) -> Result<(), End> {
         self.worked = true;
-        if response.acked > 0 {
-            runner.spool.acknowledge(response.acked);
+        if response.acked > 1 {
+            // Beyond the greeting: something was stored.
+            self.report_retry.reset();
         }
+        runner.spool.acknowledge(response.acked);
         if !response.nonces.is_empty() {
             let now = runner.clock.unix_ms();
             let announced: Vec<(String, u64)> = response
@@ -476,6 +488,14 @@ impl Live {
         }
         self.start_probes(runner);
         Ok(())
+    }
+
+    /// A report stream that ends does not take the configuration with it: it is opened again, and what was not stored is
+    /// sent again.
+    fn on_report_end(&mut self, runner: &Runner, why: &str) {
+        warn!(why, "report stream lost, trying again");
+        self.reports = None;
+        self.reports_at = runner.clock.now() + self.report_retry.wait();
     }
 
     fn start_probes(&mut self, runner: &Runner) {
