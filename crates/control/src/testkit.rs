@@ -22,6 +22,7 @@ use tokio::{
     sync::mpsc,
 };
 use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
 use tonic::{
     Status, Streaming,
     transport::{Channel, Endpoint},
@@ -182,15 +183,20 @@ impl Mesh {
     }
 
     /// As `connect`, through a relay that can break the connection like a pulled cable or a killed process.
-    pub(crate) async fn connect_breakably(&self, svid: &Svid) -> (Channel, tokio::task::AbortHandle) {
+    pub(crate) async fn connect_breakably(&self, svid: &Svid) -> (Channel, CancellationToken) {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let (at, to) = (listener.local_addr().unwrap(), self.running.address);
-        let relay = tokio::spawn(async move {
-            let (mut near, _) = listener.accept().await.unwrap();
-            let mut far = TcpStream::connect(to).await.unwrap();
-            let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
+        let cable = CancellationToken::new();
+        let cut = cable.clone();
+        self.tasks.spawn(async move {
+            let relay = async {
+                let (mut near, _) = listener.accept().await.unwrap();
+                let mut far = TcpStream::connect(to).await.unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut near, &mut far).await;
+            };
+            cut.run_until_cancelled(relay).await;
         });
-        (self.connect_at(svid, at).await, relay.abort_handle())
+        (self.connect_at(svid, at).await, cable)
     }
 
     async fn connect_at(&self, svid: &Svid, address: SocketAddr) -> Channel {

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 use wire::v1::ProbeResult;
 
+mod outside;
 pub mod plan;
 pub mod run;
 #[cfg(test)]

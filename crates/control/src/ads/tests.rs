@@ -330,7 +330,7 @@ async fn endpoints_follow_the_instances() {
     let lost = Joined { svid: orders.svid, channel };
     let _report = lost.report("orders/0", "10.0.0.2:15008").await;
     assert_eq!(endpoints(&stream.take(1).await[0]), ["10.0.0.2:15008"]);
-    cable.abort();
+    cable.cancel();
     until(|| mesh.plane().registry.list().iter().all(|i| i.row.instance != "orders/0" || !i.connected)).await;
     assert_eq!(shown(&stream.barrier("gateway").await), "", "kept: it may only be its link that broke");
     mesh.clock.advance(crate::registry::LOST_KEPT);

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 
 use http::HeaderMap;
 use model::{
-    Flow, Mode, Model, Node, NodeKind, Protocol, Role, Serve,
+    Flow, ListenTls, Mode, Model, Node, NodeKind, Protocol, Role, Serve,
     allow::{AllowEntry, PathPattern, Segment},
 };
 
@@ -93,10 +93,14 @@ fn of_flow(model: &Model, flow: &Flow, running: &BTreeMap<String, Running>, case
         });
     };
     if target.role == Some(Role::Gateway) && source.kind == NodeKind::Party {
-        return open(
+        open(
             "it comes from outside: a probe would be a real request, because a gateway believes no caller who says that he probes".to_owned(),
             cases,
         );
+        if running.contains_key(flow.to.as_str()) {
+            at_gateway(model, flow, target, cases);
+        }
+        return;
     }
     if !has_mesh_port(target) {
         return open(format!("`{}` has no sidecar that could answer a probe", flow.to), cases);
@@ -112,6 +116,21 @@ fn of_flow(model: &Model, flow: &Flow, running: &BTreeMap<String, Running>, case
     let isolation = running.get(flow.to.as_str()).map(|r| r.isolation.as_str()).unwrap_or_default();
     for serve in model.ports_of(flow) {
         on_port(model, flow, target, serve, isolation, cases);
+    }
+}
+
+/// What a party could try at the listeners whose certificate is ours, so that we know whom we ask.
+fn at_gateway(model: &Model, flow: &Flow, gateway: &Node, cases: &mut Vec<Case>) {
+    let undeclared = format!("/{FILLER}/undeclared");
+    // A flow without `allow` routes every path.
+    let routed = |f: &Flow| f.via.allow.as_ref().is_none_or(|all| all.iter().any(|e| e.matches("GET", &undeclared)));
+    let open = model.flows_from(flow.to.as_str()).any(|f| active(f) && routed(f));
+    for listen in gateway.listen.iter().filter(|l| l.tls == ListenTls::Auto) {
+        let case = |variant, request| base(flow, listen.port, Protocol::Http, variant, request, Expect::Fail);
+        if !open {
+            cases.push(case(Variant::WrongRequest, ("GET", &undeclared)));
+        }
+        cases.push(case(Variant::Plaintext, ("GET", "/")));
     }
 }
 

@@ -3,19 +3,19 @@ use std::{
     collections::{BTreeMap, HashSet},
     net::SocketAddr,
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use ca::Authority;
 use daemon::logs::chain;
 use futures_util::{StreamExt, stream};
 use identity::PrivateKey;
-use model::SpiffeId;
+use model::{NodeKind, SpiffeId};
 use tracing::{error, info, warn};
 use wire::v1::{Probe, ProbeNonce, ProbeResult, ReportResponse};
 
 use super::{
-    Expect, Line, Summary, Variant, Verdict,
+    Expect, Line, Summary, Variant, Verdict, outside,
     plan::{Case, Running, plan},
 };
 use crate::{
@@ -122,13 +122,13 @@ async fn run(plane: &Plane, current: &Current) -> Vec<Line> {
     let cases = plan(&current.model, &running);
     plane.verifier.step(|p| p.total = cases.len());
     let credentials = Credentials::mint(plane, current, &cases);
-    let deadline = Instant::now() + RUN_TIMEOUT;
+    let deadline = plane.clock.instant() + RUN_TIMEOUT;
     let tried = stream::iter(cases.into_iter().enumerate()).map(|(index, case)| {
         let (reach, credentials) = (&reach, &credentials);
         async move {
             let answer = match &case.unverifiable {
                 Some(why) => Err(why.clone()),
-                None if Instant::now() >= deadline => Err("the run took too long; it was not tried".to_owned()),
+                None if plane.clock.instant() >= deadline => Err("the run took too long; it was not tried".to_owned()),
                 None => attempt(plane, current, reach, credentials, &case, index).await,
             };
             plane.verifier.step(|p| p.done += 1);
@@ -207,8 +207,12 @@ async fn attempt(
         // Different probes try different instances.
         found.get(index % found.len().max(1))
     };
-    let source = pick(&case.from).ok_or_else(|| format!("no instance of `{}` is connected", case.from))?;
     let target = pick(&case.to).ok_or_else(|| format!("no instance of `{}` is connected", case.to))?;
+    if current.model.nodes.get(case.from.as_str()).is_some_and(|n| n.kind == NodeKind::Party) {
+        let result = outside::attempt(plane, current, target, case).await?;
+        return Ok(Answer { target: target.instance.clone(), result });
+    }
+    let source = pick(&case.from).ok_or_else(|| format!("no instance of `{}` is connected", case.from))?;
     let expected = current.model.spiffe_id(&case.to).ok_or("the target has no identity")?;
     let (nonce, id) = (random_hex().ok_or("no random bytes")?, random_hex().ok_or("no random bytes")?);
     let (namespace, domain) =

@@ -2,7 +2,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use expect_test::{Expect, expect};
-use wire::v1::{Probe, ProbeResult, ReportRequest};
+use rustls::pki_types::CertificateDer;
+use wire::v1::{Probe, ProbeResult, ReportRequest, SignRequest, identity_client::IdentityClient, sign_request::Kind};
 
 use super::{
     Line, Summary, Variant, Verdict,
@@ -38,6 +39,8 @@ fn every_flow_every_weaker_variant_every_absent_edge() {
         &ALL,
         &expect![[r#"
             checkout customer>gateway:8443 Flow - Pass UNVERIFIABLE it comes from outside: a probe would be a real request, because a gateway believes no caller who says that he probes
+            checkout customer>gateway:8443 WrongRequest GET /ward-probe/undeclared Fail
+            checkout customer>gateway:8443 Plaintext GET / Fail
             place gateway>orders:8080 Flow GET /orders/ward-probe Pass
             place gateway>orders:8080 Flow POST /orders Pass
             place gateway>orders:8080 WrongRequest POST /orders/ward-probe Fail
@@ -205,7 +208,8 @@ async fn answers_become_verdicts() {
     assert!(!wrong.is_empty() && wrong.iter().all(|w| w.ends_with("AbsentEdge")), "{wrong:?}");
     assert_eq!(verified_flows(&lines), ["charge", "place", "save"]);
     let open: Vec<_> = lines.iter().filter(|l| l.verdict == Verdict::Unverifiable).map(|l| l.flow.as_deref()).collect();
-    assert_eq!(open, [Some("checkout")], "a party's flow cannot be probed");
+    // A party's flow cannot be probed, and who has no certificate of ours is not asked.
+    assert_eq!(open, [Some("checkout"); 3]);
 }
 
 #[tokio::test]
@@ -236,4 +240,47 @@ async fn a_probe_is_not_sent_before_its_target_expects_it() {
         mesh.iter().all(|l| l.verdict == Verdict::Unverifiable && l.reason.contains("did not confirm")),
         "{mesh:#?}"
     );
+}
+
+#[tokio::test]
+async fn a_gateway_is_tried_from_outside() {
+    let mesh = Mesh::empty().await;
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    mesh.apply(&SHOP.replace("8443", &port.to_string())).await;
+    let gateway = mesh.join("gateway").await;
+    let _report = gateway.report("gateway/0", "127.0.0.1:15008").await;
+    let (key, csr) = identity::csr::new().unwrap();
+    let ask = SignRequest { csr, kind: Kind::Server.into(), listen_port: u32::from(port) };
+    let issued = IdentityClient::new(gateway.channel.clone()).sign(ask).await.unwrap().into_inner();
+    let chain = issued.chain.into_iter().map(CertificateDer::from).collect();
+    let config = identity::gateway_server_config(chain, &key, vec![b"http/1.1".to_vec()]).unwrap();
+    // A gateway that lets everybody through to the application, as none should.
+    let tasks = mesh.tasks.clone();
+    mesh.tasks.spawn(async move {
+        let acceptor = tokio_rustls::TlsAcceptor::from(config);
+        while let Ok((stream, _)) = listener.accept().await {
+            let handshake = acceptor.accept(stream);
+            tasks.spawn(async move {
+                let Ok(stream) = handshake.await else { return };
+                let answer = hyper::service::service_fn(|_| async {
+                    let body = http_body_util::Full::new(bytes::Bytes::new());
+                    Ok::<_, std::convert::Infallible>(http::Response::new(body))
+                });
+                let served = hyper::server::conn::http1::Builder::new();
+                let _ = served.serve_connection(hyper_util::rt::TokioIo::new(stream), answer).await;
+            });
+        }
+    });
+    let id = run::start(mesh.plane(), "test").await.unwrap();
+    let plane = mesh.plane().clone();
+    crate::testkit::until(|| plane.verifier.progress().is_none()).await;
+    let row = plane.store.verify(&id).await.unwrap().unwrap();
+    let lines: Vec<Line> = serde_json::from_str(&row.results).unwrap();
+    let of: Vec<_> = lines
+        .iter()
+        .filter(|l| l.flow.as_deref() == Some("checkout"))
+        .map(|l| format!("{:?} {:?} {} {:?}", l.variant, l.verdict, l.status, l.outcome))
+        .collect();
+    assert_eq!(of, ["Flow Unverifiable 0 \"\"", "WrongRequest Violated 200 \"passed\"", "Plaintext Ok 0 \"blocked\""]);
 }
