@@ -194,7 +194,8 @@ fn histograms(text: &mut Text, http: &Rows) {
 }
 
 fn tunnels(text: &mut Text, tcp: &Rows) {
-    let families: [(&str, &str, fn(&Totals) -> u64); 4] = [
+    type Family = (&'static str, &'static str, fn(&Totals) -> u64);
+    let families: [Family; 4] = [
         ("istio_tcp_connections_opened_total", "TCP connections opened.", |t| t.opened),
         ("istio_tcp_connections_closed_total", "TCP connections closed.", |t| t.closed),
         ("istio_tcp_sent_bytes_total", "Bytes towards the caller.", |t| t.bytes_out),

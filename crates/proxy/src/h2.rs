@@ -41,6 +41,7 @@ where
 }
 
 /// A body on its way through, or one of ours.
+#[expect(clippy::large_enum_variant, reason = "nearly every body streams; a box would cost each an allocation")]
 pub(crate) enum Passing {
     /// Nothing.
     Empty,
@@ -65,7 +66,6 @@ pub(crate) struct Account {
     pub(crate) request_bytes: Rc<Cell<u64>>,
     pub(crate) response_bytes: Rc<Cell<u64>>,
     /// Streams of the connection that are under way.
-    #[expect(dead_code, reason = "counts the stream out when dropped")]
     pub(crate) active: Option<Active>,
     /// For the access log, when there is one.
     pub(crate) log: Option<Log>,

@@ -35,10 +35,10 @@ impl Fingerprint {
                 if depth < DEPTH_MAX {
                     self.look(&path, depth + 1);
                 }
-            } else if name.ends_with(".yaml") || name.ends_with(".yml") {
-                if let Ok(meta) = fs::metadata(&path) {
-                    self.0.insert(path, (meta.len(), meta.modified().ok()));
-                }
+            } else if (name.ends_with(".yaml") || name.ends_with(".yml"))
+                && let Ok(meta) = fs::metadata(&path)
+            {
+                self.0.insert(path, (meta.len(), meta.modified().ok()));
             }
         }
     }

@@ -121,7 +121,7 @@ pub(super) struct Live {
     sign_retry: Backoff,
     worked: bool,
     since: Instant,
-    /// A new SVID is held; the session ends when its reports are stored, or at this moment.
+    /// A new SVID is held: nothing more is reported here, and the session ends when what was is stored, or at this moment.
     renewed_until: Option<SystemTime>,
 }
 
@@ -351,7 +351,7 @@ impl Live {
                 runner.hold(Held { svid: Arc::new(svid), bundle, ..before });
                 self.renewed_until = Some(runner.clock.now() + 2 * TICK);
                 self.apply_identity(runner);
-                self.report(runner);
+                return self.handed_over(runner);
             }
             Err(error) => {
                 // The old one serves until it expires.
@@ -403,12 +403,11 @@ impl Live {
         if runner.unsaved {
             runner.save();
         }
-        if now >= runner.renew_at && !self.renewing && self.renewed_until.is_none() {
-            if let Some(held) = &runner.held {
-                self.renewing = true;
-                let (connection, id, clock) = (self.connection.clone(), held.svid.id.clone(), runner.clock.clone());
-                self.work.spawn(async move { Done::Svid(credentials::renew(connection, id, clock).await) });
-            }
+        let due = now >= runner.renew_at && !self.renewing && self.renewed_until.is_none();
+        if let Some(held) = runner.held.as_ref().filter(|_| due) {
+            self.renewing = true;
+            let (connection, id, clock) = (self.connection.clone(), held.svid.id.clone(), runner.clock.clone());
+            self.work.spawn(async move { Done::Svid(credentials::renew(connection, id, clock).await) });
         }
         self.renew_servers(runner, now);
         if self.refused && now >= self.retry_at && runner.discovery.differs() {
@@ -416,8 +415,13 @@ impl Live {
         }
         self.open_reports(runner).await;
         self.report(runner);
+        self.handed_over(runner)
+    }
+
+    /// With a new SVID held, the session ends once everything it has sent is stored.
+    fn handed_over(&self, runner: &Runner) -> Result<(), End> {
         match self.renewed_until {
-            Some(until) if now >= until || runner.spool.is_settled() => Err(End::Renewed),
+            Some(until) if runner.spool.is_acknowledged() || runner.clock.now() >= until => Err(End::Renewed),
             _ => Ok(()),
         }
     }
@@ -449,7 +453,8 @@ impl Live {
 
     /// Sends what there is to report, as far as the window allows.
     fn report(&mut self, runner: &mut Runner) {
-        let Some(reports) = &self.reports else { return };
+        // What is under way when the session is handed over would be sent, and counted, twice.
+        let Some(reports) = self.reports.as_ref().filter(|_| self.renewed_until.is_none()) else { return };
         runner.collect();
         while reports.out.capacity() > 0
             && let Some(message) = runner.spool.next()
@@ -466,6 +471,7 @@ impl Live {
             self.report_retry.reset();
         }
         runner.spool.acknowledge(response.acked);
+        self.handed_over(runner)?;
         if !response.nonces.is_empty() {
             let now = runner.clock.unix_ms();
             let announced: Vec<(String, u64)> = response

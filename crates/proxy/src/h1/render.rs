@@ -55,9 +55,7 @@ pub(crate) fn request(out: &mut Vec<u8>, head: &RequestHead<'_>, target: Target<
     for header in head.headers {
         let name = header.name.as_bytes();
         let keep = match index.action(add.side, name) {
-            Action::Keep | Action::Append => {
-                !(name.len() == 4 && name.eq_ignore_ascii_case(b"host")) && !head.nominated.contains(name)
-            }
+            Action::Keep | Action::Append => !name.eq_ignore_ascii_case(b"host") && !head.nominated.contains(name),
             Action::SetIfAbsent if name.len() == 12 => {
                 let keep = !has_id && is_request_id(header.value);
                 has_id |= keep;

@@ -1,5 +1,5 @@
 //! The whole data path in one process: real sidecars and gateways, real certificates, real sockets on free ports.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub, reason = "nothing here ships")]
 mod app;
 mod docs;
 mod gateway;
