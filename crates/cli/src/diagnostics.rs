@@ -108,3 +108,6 @@ impl miette::Diagnostic for Report<'_> {
         Some(Box::new(std::iter::once(LabeledSpan::new(label, d.start, d.end - d.start))))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -64,3 +64,6 @@ fn walk(dir: &Path, prefix: &str, depth: usize, files: &mut Vec<SourceFile>) -> 
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
