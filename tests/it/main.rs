@@ -1,5 +1,5 @@
 //! The one test binary: tidy, component, end to end.
-#![expect(clippy::unwrap_used, clippy::panic, unreachable_pub, reason = "nothing here ships")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "nothing here ships")]
 mod binaries;
 mod e2e;
 mod eventually;
