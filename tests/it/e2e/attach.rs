@@ -72,7 +72,7 @@ fn tokens_that_are_wrong_expired_foreign_or_used_let_nobody_in() {
     let mut other = Mesh::started();
     let foreign = other.token(&["batch"]);
     other.stop();
-    refused(&mut mesh, "foreign", &foreign, &["root"]);
+    refused(&mut mesh, "foreign", &foreign, &["not the one this join token was made for"]);
 
     let used = mesh.token(&["batch"]);
     assert!(run(&mut mesh, Some(&used), "first", &[], &["true"]).status.success());

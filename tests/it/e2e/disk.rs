@@ -17,8 +17,9 @@ fn on_tiny_disk(mesh: &Mesh, size: &str, args: &[&str]) -> Command {
     } else {
         command.args(["--user", "--map-root-user", "--mount"]);
     }
-    // The tests' own namespace sees the file system through /proc/<pid>/root.
-    let script = format!("mount -t tmpfs -o mode=0755,size={size} tiny \"$1\" && shift && exec \"$@\"");
+    // A root of its own user namespace only: /run is not its own, so it gets one.
+    let run = if is_root() { "" } else { "mount -t tmpfs run /run && " };
+    let script = format!("{run}mount -t tmpfs -o mode=0755,size={size} tiny \"$1\" && shift && exec \"$@\"");
     command.args(["sh", "-c", &script, "tiny"]).arg(mesh.state()).arg(up.get_program()).args(up.get_args());
     if !is_root() {
         command.args(["--isolation", "loopback"]);

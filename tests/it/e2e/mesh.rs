@@ -307,15 +307,17 @@ impl Mesh {
 
 impl Drop for Mesh {
     fn drop(&mut self) {
+        // A test failed, or the process ended by itself: no panic here, there may be one already.
         let Some(mut up) = self.up.take() else { return };
-        kill("INT", up.id());
+        let signal = |name: &str, up: &Child| Command::new("kill").args([name, "--", &up.id().to_string()]).status();
+        let _ = signal("-INT", &up);
         for _ in 0..600 {
             if up.try_wait().ok().flatten().is_some() {
                 return;
             }
             thread::park_timeout(Duration::from_millis(50));
         }
-        kill("KILL", up.id());
+        let _ = signal("-KILL", &up);
         let _ = up.wait();
     }
 }

@@ -48,7 +48,18 @@ pub(crate) fn with_tail(what: &str, log: &Path) -> String {
     let mut text = format!("{what}; log {}", log.display());
     for line in tail(log, 8) {
         text.push_str("\n    ");
-        text.push_str(&line);
+        text.push_str(&plain(line));
     }
     text
+}
+
+/// A line of one of our own JSON logs as people read it; any other line as it is.
+fn plain(line: String) -> String {
+    let Ok(serde_json::Value::Object(fields)) = serde_json::from_str(&line) else { return line };
+    let text = |name: &str| fields.get(name).and_then(serde_json::Value::as_str);
+    let (Some(level), Some(message)) = (text("level"), text("message")) else { return line };
+    match text("error") {
+        Some(error) => format!("{level} {message}: {error}"),
+        None => format!("{level} {message}"),
+    }
 }

@@ -59,6 +59,10 @@ fn a_large_log_is_set_aside_and_its_tail_can_be_read() {
     fs::write(&log, "one\ntwo\n\nthree\n").unwrap();
     assert_eq!(logs::tail(&log, 2), ["two", "three"]);
     assert!(logs::tail(&dir.path().join("missing"), 2).is_empty());
+    fs::write(&log, "x\n{\"level\":\"ERROR\",\"message\":\"it stops\",\"error\":\"no room\",\"pid\":1}\n{\"a\":1}\n")
+        .unwrap();
+    let expected = format!("late; log {}\n    x\n    ERROR it stops: no room\n    {{\"a\":1}}", log.display());
+    assert_eq!(logs::with_tail("late", &log), expected);
 }
 
 struct Trial {
