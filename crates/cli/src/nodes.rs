@@ -113,7 +113,8 @@ fn table(listing: &Listing, now_ms: i64) -> String {
             promises.push_str(&format!("  {}: `{word}` is {state} (owner {owner}){today}\n", node.name));
         }
         if let Some(why) = &node.refusal {
-            refusals.push_str(&format!("  {} refused its configuration and keeps the last good one: {why}\n", node.name));
+            refusals
+                .push_str(&format!("  {} refused its configuration and keeps the last good one: {why}\n", node.name));
         }
     }
     format!("{}\n  revision {} is in force\n{refusals}{promises}", columns(&rows, &[5]), listing.revision)

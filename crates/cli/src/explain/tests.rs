@@ -125,7 +125,8 @@ fn a_rule_that_denies() {
         policy pci/no-test-cards, rule 0 denies GET / from orders
           namespace                matched  got shop  looks for none of ops
           request.headers[x-test]  matched  got 1     looks for *
-    "#]].assert_eq(&explained(&explanation));
+    "#]]
+    .assert_eq(&explained(&explanation));
 }
 
 #[test]
