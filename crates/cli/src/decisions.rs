@@ -105,3 +105,6 @@ fn table(listing: &Listing, now_ms: i64) -> String {
     }));
     columns(&rows, &[])
 }
+
+#[cfg(test)]
+mod tests;

@@ -135,3 +135,6 @@ fn state(flow: &Flow, now_ms: i64) -> String {
         _ => flow.state.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -119,3 +119,6 @@ fn table(listing: &Listing, now_ms: i64) -> String {
     }
     format!("{}\n  revision {} is in force\n{refusals}{promises}", columns(&rows, &[5]), listing.revision)
 }
+
+#[cfg(test)]
+mod tests;

@@ -57,3 +57,6 @@ pub(crate) fn until(then_s: i64, now_ms: i64) -> String {
 pub(crate) fn now_ms() -> i64 {
     i64::try_from(crate::clock::Clock::unix().as_millis()).unwrap_or(i64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

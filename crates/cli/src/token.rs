@@ -69,3 +69,6 @@ fn seconds(text: &str) -> Result<u64, String> {
     let number: u64 = text.strip_suffix(unit).and_then(|n| n.parse().ok()).ok_or_else(wrong)?;
     number.checked_mul(factor).ok_or_else(wrong)
 }
+
+#[cfg(test)]
+mod tests;
