@@ -1,13 +1,10 @@
 //! Snapshots, rotation, drain, the admin port.
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
-    time::Duration,
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
-use tokio::{io::AsyncWriteExt, net::TcpStream};
+use tokio::{io::AsyncWriteExt, net::TcpStream, sync::Notify};
 use wire::v1::resources::Upstream;
 
 use crate::{
@@ -111,12 +108,56 @@ async fn a_peer_without_any_rule_loses_its_connection() {
 }
 
 #[tokio::test]
-async fn a_drain_finishes_requests_and_closes_idle_connections() {
+async fn a_websocket_is_cut_when_its_path_is_no_longer_allowed() {
     let app = app::script(|mut stream| async move {
         app::head(&mut stream).await;
-        app::say(&mut stream, "HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhalf").await;
-        tokio::time::sleep(Duration::from_millis(300)).await;
-        app::say(&mut stream, "full").await;
+        app::say(&mut stream, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+            .await;
+        app::head(&mut stream).await;
+    })
+    .await;
+    let mut pair = Pair::new(&Mesh::new(), app);
+    let mut stream = TcpStream::connect(pair.web.outbound("orders:8080")).await.unwrap();
+    let head = "GET /ws HTTP/1.1\r\nHost: orders\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    assert_eq!(status(&read_until(&mut stream, "\r\n\r\n").await), 101);
+    let elsewhere = allow("orders", "place", "web", "medium", &serde_json::json!({ "paths": ["/other"] }));
+    pair.orders.apply(|r| r.policies = vec![elsewhere]).unwrap();
+    assert_eq!(read_until(&mut stream, "never").await, "");
+}
+
+#[tokio::test]
+async fn a_peer_whose_certificate_ended_must_come_again() {
+    let mesh = Mesh::new();
+    let mut pair = Pair::new(&mesh, app::echo().await);
+    let tcp = TcpStream::connect(pair.orders.inbound()).await.unwrap();
+    let connector = tokio_rustls::TlsConnector::from(mesh.client("web", "orders", "http/1.1"));
+    let mut tls = connector.connect("8080.orders.shop.test.example".try_into().unwrap(), tcp).await.unwrap();
+    let request = b"GET / HTTP/1.1\r\nHost: orders\r\n\r\n";
+    tls.write_all(request).await.unwrap();
+    assert_eq!(status(&read_until(&mut tls, "\r\n0\r\n\r\n").await), 200);
+    pair.orders.clock.advance(crate::mesh::DAY * 2);
+    tls.write_all(request).await.unwrap();
+    let answer = read_until(&mut tls, "}").await;
+    assert_eq!(status(&answer), 403, "{answer}");
+    assert_eq!(pair.orders.decision().await.reason, "svid-expired");
+    assert!(!pair.orders.proxy.is_ready(), "its own has ended too");
+}
+
+#[tokio::test]
+async fn a_drain_finishes_requests_and_closes_idle_connections() {
+    let go_on = Arc::new(tokio::sync::Notify::new());
+    let app = app::script({
+        let go_on = go_on.clone();
+        move |mut stream| {
+            let go_on = go_on.clone();
+            async move {
+                app::head(&mut stream).await;
+                app::say(&mut stream, "HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhalf").await;
+                go_on.notified().await;
+                app::say(&mut stream, "full").await;
+            }
+        }
     })
     .await;
     let pair = Pair::new(&Mesh::new(), app);
@@ -129,7 +170,10 @@ async fn a_drain_finishes_requests_and_closes_idle_connections() {
         let proxy = pair.web.proxy.clone();
         async move { proxy.shutdown().await }
     });
+    // The idle one is gone: the drain is under way, and the busy one still has its time.
     assert_eq!(idle.await.unwrap(), "");
+    go_on.notify_one();
+    go_on.notify_one();
     assert_eq!(read_until(&mut busy, "full").await, "full");
     assert_eq!(read_until(&mut busy, "never").await, "");
     assert!(!pair.web.proxy.is_ready());
