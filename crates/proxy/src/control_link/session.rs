@@ -516,6 +516,8 @@ impl Live {
 
     /// The last report; then both streams are closed cleanly, which the control plane takes for a goodbye.
     pub(super) async fn say_goodbye(&mut self, runner: &mut Runner) {
+        // There will be no next session to leave reports to.
+        self.renewed_until = None;
         let farewell = async {
             loop {
                 self.report(runner);

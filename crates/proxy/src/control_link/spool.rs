@@ -106,6 +106,11 @@ impl Spool {
         self.sent.is_empty() && !self.has_news()
     }
 
+    /// Whether everything that was sent has been stored.
+    pub(super) fn is_acknowledged(&self) -> bool {
+        self.sent.is_empty()
+    }
+
     /// A new stream: begins with a greeting, and with all that was sent and not stored.
     pub(super) fn open(&mut self, hello: Hello) {
         let unacknowledged = std::mem::take(&mut self.sent);
