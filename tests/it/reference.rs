@@ -45,17 +45,6 @@ fn diagnostics_of_the_model() {
     check("docs/model.md", "diagnostics", &format!("| code | means |\n|---|---|\n{}", rows.collect::<String>()));
 }
 
-#[test]
-fn limits_of_the_proxy() {
-    let rows = proxy::limits::Limits::table().into_iter();
-    let rows = rows.map(|(name, default, meaning)| format!("| `{name}` | {default} | {meaning} |\n"));
-    check(
-        "docs/operations.md",
-        "limits",
-        &format!("| limit | default | means |\n|---|---|---|\n{}", rows.collect::<String>()),
-    );
-}
-
 /// What stands in `path` between the marks of `section` must be `generated`.
 fn check(path: &str, section: &str, generated: &str) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join(path);
