@@ -144,7 +144,7 @@ impl AllowError {
             }
             AllowFault::Character(_) => "use letters, digits and -._~!$&'()+,=:@, or a percent escape".to_owned(),
             AllowFault::Escape(_) => {
-                "write an escape as `%` and two upper-case hex digits; letters, digits and -._~ as they are; `/`, `\\` and NUL cannot be escaped"
+                "write an escape as `%` and two upper-case hex digits; letters, digits and -._~!$&'()*,=:@ as they are; `/`, `\\` and control characters cannot be escaped"
                     .to_owned()
             }
             AllowFault::Grpc(_) => "write `grpc package.Service/Method`, or `grpc package.Service/{*}` for all its methods".to_owned(),
@@ -412,8 +412,8 @@ fn escape_stands(escape: &str) -> bool {
         return false;
     }
     let Ok(byte) = u8::from_str_radix(hex, 16) else { return false };
-    let unreserved = byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    !unreserved && !matches!(byte, 0 | b'/' | b'\\')
+    let decoded = byte.is_ascii_alphanumeric() || b"-._~!$&'()*,=:@".contains(&byte);
+    !decoded && !byte.is_ascii_control() && !matches!(byte, b'/' | b'\\')
 }
 
 impl fmt::Display for PathPattern {

@@ -102,13 +102,13 @@ fn refused() {
     check(
         "GET /a%2Fb",
         expect![
-            "`%2F` cannot stand in a path at `%2F`; write an escape as `%` and two upper-case hex digits; letters, digits and -._~ as they are; `/`, `\\` and NUL cannot be escaped"
+            "`%2F` cannot stand in a path at `%2F`; write an escape as `%` and two upper-case hex digits; letters, digits and -._~!$&'()*,=:@ as they are; `/`, `\\` and control characters cannot be escaped"
         ],
     );
     check(
         "GET /a%2",
         expect![
-            "`%2` cannot stand in a path at `%2`; write an escape as `%` and two upper-case hex digits; letters, digits and -._~ as they are; `/`, `\\` and NUL cannot be escaped"
+            "`%2` cannot stand in a path at `%2`; write an escape as `%` and two upper-case hex digits; letters, digits and -._~!$&'()*,=:@ as they are; `/`, `\\` and control characters cannot be escaped"
         ],
     );
     check(

@@ -2,7 +2,7 @@
 use expect_test::{Expect, expect};
 use proptest::prelude::*;
 
-use super::{canonical_spelling, normalize_path};
+use super::{PathFault, canonical_spelling, normalize_path};
 
 /// Paths, separated by blanks; `_` in them stands for a blank.
 fn check(paths: &str, expect: Expect) {
@@ -215,6 +215,17 @@ proptest! {
     fn the_spelling_of_a_normal_path_is_itself(path in paths()) {
         if let Ok(normal) = normalize_path(&path) {
             prop_assert_eq!(canonical_spelling(&normal), normal.as_ref());
+        }
+    }
+
+    // What the model takes for a literal path is one that requests can have: it would never match otherwise.
+    #[test]
+    fn a_literal_path_of_the_model_is_normal(path in "/[a-c%0-9A-F;.+*{}|@=-]{0,8}") {
+        if let Ok(pattern) = model::allow::PathPattern::parse(&path) && pattern.is_literal() {
+            let normal = normalize_path(&path);
+            // Escapes that are no UTF-8 are refused in requests; a pattern with them is idle, and harmless.
+            prop_assume!(normal != Err(PathFault::NotUtf8));
+            prop_assert_eq!(normal.as_deref(), Ok(path.as_str()));
         }
     }
 
