@@ -140,12 +140,12 @@ pub(crate) async fn accept(
             return refuse(refusal, started);
         }
     };
+    let subject = session.subject(view, &ask, &grant.pool).unwrap_or(Subject::Local);
     let session = session.clone();
     let tasks = session.worker.tasks().clone();
     tasks.spawn_local(async move {
         let _stream = stream;
-        let principal = session.principal.as_deref().unwrap_or_default();
-        let watch = session.worker.registry().add(Subject::PeerTunnel { principal: Rc::from(principal), port });
+        let watch = session.worker.registry().add(subject);
         let _pending = lease.pending();
         watch.until(daemon::instant(), session.worker.limits().header_timeout);
         let Ok(Ok(upgraded)) = watch.guard(hyper::upgrade::on(request)).await else { return };

@@ -7,11 +7,9 @@ pub(crate) fn keeps(view: &View, subject: &Subject) -> bool {
     match subject {
         Subject::Local => true,
         Subject::Peer { principal } => view.snapshot.dry_run || view.snapshot.admitted.contains(Some(principal)),
-        Subject::PeerTunnel { principal, port } => {
-            let request =
-                policy::Request { principal: Some(principal), ..policy::Request::tcp(&view.no_headers, *port) };
-            let served = view.service(*port).is_some();
-            served && (view.snapshot.dry_run || view.snapshot.rules.decide(&request).is_allowed())
+        Subject::Held(facts) => {
+            let served = view.service(facts.port).is_some();
+            served && (view.snapshot.dry_run || view.snapshot.rules.decide(&facts.request()).is_allowed())
         }
         Subject::UpstreamTunnel { upstream, id } => view.upstream(upstream).is_some_and(|p| match &p.destination {
             Destination::Mesh(u) => u.id.as_str() == &**id,

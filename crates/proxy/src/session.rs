@@ -21,6 +21,7 @@ use crate::{
     pool::{Destination, Pool},
     snapshot::{GatewayListener, Protocol},
     view::View,
+    watch::Subject,
     worker::Worker,
 };
 
@@ -111,6 +112,39 @@ impl<'a> Headers<'a> {
             }
         }
         out
+    }
+}
+
+/// What was asked, kept: to be decided again under another snapshot.
+#[derive(Clone, Debug)]
+pub(crate) struct Facts {
+    principal: Option<Arc<str>>,
+    method: String,
+    path: String,
+    host: String,
+    headers: HeaderMap,
+    source_ip: IpAddr,
+    pub(crate) port: u16,
+    protocol: policy::Protocol,
+    sni: Option<String>,
+}
+
+impl Facts {
+    /// As the rules take it.
+    pub(crate) fn request(&self) -> policy::Request<'_> {
+        policy::Request {
+            principal: self.principal.as_deref(),
+            method: &self.method,
+            path: &self.path,
+            host: &self.host,
+            headers: &self.headers,
+            source_ip: Some(self.source_ip),
+            remote_ip: None,
+            port: self.port,
+            protocol: self.protocol,
+            sni: self.sni.as_deref(),
+            jwt: None,
+        }
     }
 }
 
@@ -320,6 +354,28 @@ impl Session {
         let mut refusal = self.refuse(view, pool, Fault::Denied);
         refusal.decision = Some(id);
         Err(refusal)
+    }
+
+    /// What decides whether something long that is being granted may stay: for a peer's, the facts; for our own, the
+    /// upstream it goes through. `None` for callers from outside, whose requests end with their connection.
+    pub(crate) fn subject(&self, view: &View, ask: &Ask<'_>, pool: &Pool) -> Option<Subject> {
+        match (&self.role, &pool.destination) {
+            (Role::Inbound { port }, _) => Some(Subject::Held(Box::new(Facts {
+                principal: self.principal.clone(),
+                method: ask.method.to_owned(),
+                path: ask.path.to_owned(),
+                host: ask.host.to_owned(),
+                headers: ask.headers.only(view.snapshot.rules.headers_read(), self.side()),
+                source_ip: self.peer_ip,
+                port: *port,
+                protocol: ask.protocol,
+                sni: self.sni.clone(),
+            }))),
+            (_, Destination::Mesh(upstream)) => {
+                Some(Subject::UpstreamTunnel { upstream: pool.name.clone(), id: Rc::from(upstream.id.as_str()) })
+            }
+            _ => None,
+        }
     }
 
     fn request<'a>(&'a self, ask: &Ask<'a>, port: u16, headers: &'a HeaderMap) -> policy::Request<'a> {

@@ -10,6 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::session::Facts;
+
 /// How often deadlines are looked at.
 pub(crate) const TICK: Duration = Duration::from_millis(100);
 
@@ -46,13 +48,8 @@ pub(crate) enum Subject {
         /// SPIFFE URI.
         principal: Rc<str>,
     },
-    /// A tunnel of a peer to a service.
-    PeerTunnel {
-        /// SPIFFE URI.
-        principal: Rc<str>,
-        /// The service's port.
-        port: u16,
-    },
+    /// Something long that a peer was allowed once: a tunnel, a WebSocket.
+    Held(Box<Facts>),
     /// A tunnel through an upstream.
     UpstreamTunnel {
         /// The upstream's name.

@@ -22,7 +22,7 @@ use crate::{
     session::{Ask, Grant, Headers, Refusal, Role, Session, host_name},
     tunnel,
     view::View,
-    watch::{Interrupted, Watch},
+    watch::{Interrupted, Subject, Watch},
 };
 
 /// Bytes of a body that are discarded after an early answer.
@@ -48,6 +48,8 @@ struct Plan {
     idempotent: bool,
     verdict: Verdict,
     log: Option<Box<access_log::Request>>,
+    /// Who and what it is after an upgrade.
+    subject: Option<Subject>,
 }
 
 enum Verdict {
@@ -114,6 +116,9 @@ pub(crate) async fn serve(session: &Session, mut conn: Conn, watch: &Rc<Watch>) 
                     Step::Upgraded(result, lease) => {
                         finish(session, &plan, &result, started, daemon::instant());
                         let idle = session.worker.limits().tunnel_idle_timeout;
+                        if let Some(subject) = plan.subject.take() {
+                            *watch.subject.borrow_mut() = subject;
+                        }
                         let Lease { conn: up, .. } = lease;
                         Box::pin(tunnel::join(conn, up, watch, idle, &grant.series)).await;
                         return End::Closed;
@@ -198,8 +203,12 @@ fn plan(session: &Session, view: &Rc<View>, bytes: &[u8], rendered: &mut Vec<u8>
         protocol: policy::Protocol::Http,
         http2: false,
     };
+    let mut subject = None;
     let verdict = match session.admit(view, &ask) {
         Ok(grant) => {
+            if upgrade {
+                subject = session.subject(view, &ask, &grant.pool);
+            }
             let target = Target { path: grant.path.as_deref().unwrap_or(&path), query, host };
             let add = Additions {
                 side: session.side(),
@@ -225,6 +234,7 @@ fn plan(session: &Session, view: &Rc<View>, bytes: &[u8], rendered: &mut Vec<u8>
         idempotent: matches!(head.method, "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE" | "TRACE"),
         verdict,
         log,
+        subject,
     }))
 }
 
@@ -298,6 +308,7 @@ fn connect_plan(session: &Session, view: &Rc<View>, head: &RequestHead<'_>) -> R
         idempotent: false,
         verdict,
         log: None,
+        subject: None,
     })
 }
 

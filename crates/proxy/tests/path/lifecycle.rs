@@ -4,7 +4,7 @@ use std::sync::{
     atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
-use tokio::{io::AsyncWriteExt, net::TcpStream, sync::Notify};
+use tokio::{io::AsyncWriteExt, net::TcpStream};
 use wire::v1::resources::Upstream;
 
 use crate::{
@@ -172,7 +172,6 @@ async fn a_drain_finishes_requests_and_closes_idle_connections() {
     });
     // The idle one is gone: the drain is under way, and the busy one still has its time.
     assert_eq!(idle.await.unwrap(), "");
-    go_on.notify_one();
     go_on.notify_one();
     assert_eq!(read_until(&mut busy, "full").await, "full");
     assert_eq!(read_until(&mut busy, "never").await, "");

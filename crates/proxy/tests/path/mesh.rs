@@ -38,6 +38,8 @@ pub struct Node {
     pub proxy: Proxy,
     pub identity: Identity,
     pub resources: Resources,
+    /// Stands still at the moment the node was made.
+    pub clock: Clock,
     decisions: tokio::sync::mpsc::Receiver<DecisionRecord>,
 }
 
@@ -116,11 +118,12 @@ impl Mesh {
         let mut settings = Settings::parse(Path::new("test.yaml"), &text).unwrap();
         settings.ephemeral_ports = true;
         settings.drain_timeout = PATIENCE;
-        let proxy = Proxy::new(settings, Clock::system(), Tasks::new()).unwrap();
+        let clock = Clock::manual(Clock::system().unix_ms());
+        let proxy = Proxy::new(settings, clock.clone(), Tasks::new()).unwrap();
         proxy.apply(&resources, &identity)?;
         proxy.start().unwrap();
         let decisions = proxy.decisions().take().unwrap();
-        Ok(Node { proxy, identity, resources, decisions })
+        Ok(Node { proxy, identity, resources, clock, decisions })
     }
 }
 

@@ -1,6 +1,9 @@
 //! TCP through HBONE.
 use std::net::SocketAddr;
 
+use bytes::Bytes;
+use http_body_util::Empty;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -58,6 +61,34 @@ async fn a_peer_without_the_right_is_closed_and_recorded() {
     assert_eq!(raw(web.outbound("db:5432"), "").await, "");
     let record = db.decision().await;
     assert_eq!((record.protocol.as_str(), record.allowed, record.port), ("tcp", false, 5432));
+}
+
+#[tokio::test]
+async fn a_probe_of_a_tcp_service_passes_without_the_application() {
+    let mesh = Mesh::new();
+    // Nobody listens there: only the proxy can answer.
+    let nobody = "127.0.0.1:1".parse().unwrap();
+    let (_web, db) = pair(&mesh, nobody, "web");
+    let now = db.proxy.clock().unix_ms();
+    db.proxy.nonces().announce([("ab12".to_owned(), now + 60_000)], now);
+    for (node, nonce, authority, want) in [
+        ("web", "ab12", "db.shop:5432", 200),
+        ("web", "dead", "db.shop:5432", 503),
+        ("other", "ab12", "db.shop:5432", 403),
+        ("web", "ab12", "db.shop:5433", 421),
+    ] {
+        let tcp = TcpStream::connect(db.inbound()).await.unwrap();
+        let connector = tokio_rustls::TlsConnector::from(mesh.client(node, "db", "h2"));
+        let tls = connector.connect("5432.db.shop.test.example".try_into().unwrap(), tcp).await.unwrap();
+        let (mut sender, connection) =
+            hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(tls)).await.unwrap();
+        tokio::spawn(connection);
+        let request =
+            http::Request::connect(authority).header("ward-probe", nonce).body(Empty::<Bytes>::new()).unwrap();
+        let response = tokio::time::timeout(PATIENCE, sender.send_request(request)).await.unwrap().unwrap();
+        assert_eq!(response.status(), want, "{node} {nonce} {authority}");
+        assert_eq!(response.headers().contains_key("ward-probe-result"), want == 200);
+    }
 }
 
 #[tokio::test]
