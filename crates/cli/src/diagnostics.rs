@@ -13,7 +13,10 @@ const DRAWN_LINE_MAX: usize = 500;
 
 /// Every diagnostic with its excerpt, then a summary line. Colours when standard output is a terminal.
 pub(crate) fn render(files: &[SourceFile], diagnostics: &[Diagnostic]) -> String {
-    let colours = std::io::stdout().is_terminal() && !no_color();
+    draw(files, diagnostics, std::io::stdout().is_terminal() && !no_color())
+}
+
+fn draw(files: &[SourceFile], diagnostics: &[Diagnostic], colours: bool) -> String {
     let theme = if colours { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
     let handler = GraphicalReportHandler::new_themed(theme).with_width(WIDTH).with_context_lines(1).with_links(false);
     let mut text = String::new();
