@@ -5,5 +5,6 @@ mod e2e;
 mod eventually;
 mod fuzz_corpus;
 mod guide;
+mod link;
 mod reference;
 mod tidy;
