@@ -119,7 +119,7 @@ for scen in ("fixed", "sat", "hs"):
     sides = [(side, ratio("ward", scen, k(f"{side.lower()}_us"))) for side in "AB"]
     if all(x is not None for _, x in sides):
         print(f"\nward, {scen}: " + ", ".join(f"{side} {x:.2f} of Envoy's CPU" for side, x in sides) +
-              f" (target {TARGET})")
+              (f" (target {TARGET})" if scen != "hs" else ""))
 for r in rows:
     if "error" in r:
         print(f"\nFAILED: {r['contestant']} {r['scenario']} round {r['round']}: {r['error']}")

@@ -12,6 +12,7 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// The data plane of Ward: sidecar, gateway, egress.
 #[derive(Parser)]
 #[command(
+    name = "ward-proxy",
     version,
     after_help = "Example:\n  ward-proxy --config /etc/ward/proxy.yaml\n\n\
     Exit codes: 0 drained, 1 failed, 2 bad settings or flags."
