@@ -62,7 +62,7 @@ limits! {
         idle_timeout = 75_000;
         /// No byte moved, in either direction, while a body is under way.
         body_idle_timeout = 60_000;
-        /// From a complete request head to the upstream's response head, unless the upstream says otherwise.
+        /// From a complete request to the upstream's response head, unless the upstream says otherwise. gRPC streams: `tunnel_idle_timeout`.
         request_timeout = 30_000;
         /// Connecting and shaking hands with an upstream endpoint.
         connect_timeout = 3_000;

@@ -311,6 +311,7 @@ impl Session {
     fn grant(&self, pool: &Rc<Pool>, series: Arc<Series>, decision: Option<String>) -> Grant {
         let timeout = match &pool.destination {
             Destination::Mesh(upstream) => upstream.timeout,
+            Destination::App(service) if service.protocol == Protocol::Grpc => self.worker.limits().tunnel_idle_timeout,
             Destination::App(_) => self.worker.limits().request_timeout,
         };
         Grant { pool: pool.clone(), series, timeout, path: None, probe: false, decision }

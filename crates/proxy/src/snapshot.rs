@@ -373,10 +373,10 @@ impl Compiler<'_> {
 
     fn upstream(&mut self, place: &str, upstream: &wire_resources::Upstream, trust_domain: &str) -> Option<Upstream> {
         let before = self.errors.len();
-        let Some(port_number) = port(upstream.port) else {
+        let port_number = port(upstream.port).unwrap_or_else(|| {
             self.error(format!("{place}.port"), format!("{} is not a port", upstream.port));
-            return None;
-        };
+            0
+        });
         let protocol = Protocol::parse(&upstream.protocol);
         if protocol.is_none() {
             self.error(format!("{place}.protocol"), unknown_protocol(&upstream.protocol));
@@ -412,6 +412,8 @@ impl Compiler<'_> {
         }
         let (tls_http2, tls_http1) = (tls.pop()?, tls.pop()?);
         let timeout = match upstream.timeout_ms {
+            // A gRPC stream may answer only when its caller is done.
+            0 if protocol == Some(Protocol::Grpc) => self.settings.limits.tunnel_idle_timeout,
             0 => self.settings.limits.request_timeout,
             ms => Duration::from_millis(ms),
         };

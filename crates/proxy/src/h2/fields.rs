@@ -47,6 +47,16 @@ pub(crate) fn request(headers: &mut HeaderMap, add: &Additions<'_>, host: &str) 
     }
 }
 
+/// HTTP/2 may split the cookie header; HTTP/1.1 has one (RFC 9113 §8.2.3).
+pub(crate) fn join_cookies(headers: &mut HeaderMap) {
+    let crumbs: Vec<&[u8]> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if crumbs.len() > 1
+        && let Ok(whole) = HeaderValue::from_bytes(&crumbs.join(b"; ".as_slice()))
+    {
+        headers.insert(header::COOKIE, whole);
+    }
+}
+
 /// Makes a response's headers what the caller gets.
 pub(crate) fn response(headers: &mut HeaderMap, side: Side) {
     let nominated: Vec<HeaderName> = headers

@@ -219,8 +219,11 @@ async fn forward(
     };
     parts.uri = uri;
     parts.version = if http1 { Version::HTTP_11 } else { Version::HTTP_2 };
-    if http1 && let Ok(host) = HeaderValue::from_str(&facts.host) {
-        parts.headers.insert(header::HOST, host);
+    if http1 {
+        if let Ok(host) = HeaderValue::from_str(&facts.host) {
+            parts.headers.insert(header::HOST, host);
+        }
+        fields::join_cookies(&mut parts.headers);
     }
     let request_bytes = Rc::new(Cell::new(0));
     let body = Passing::Streaming { incoming, bytes: request_bytes.clone(), side, account: None };

@@ -89,6 +89,21 @@ async fn http2_reaches_an_application_that_speaks_http1() {
 }
 
 #[tokio::test]
+async fn split_cookies_are_one_again_in_http1() {
+    let mesh = Mesh::new();
+    let (web, _orders) = pair(&mesh, "http").await;
+    let tcp = TcpStream::connect(web.outbound("orders:8080")).await.unwrap();
+    let (mut sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(tcp)).await.unwrap();
+    tokio::spawn(connection);
+    let request = Request::get("http://orders/").header("cookie", "a=1").header("cookie", "b=2");
+    let request = request.body(Full::new(Bytes::new())).unwrap();
+    let response = tokio::time::timeout(PATIENCE, sender.send_request(request)).await.unwrap().unwrap();
+    let seen = response.into_body().collect().await.unwrap().to_bytes();
+    assert!(String::from_utf8_lossy(&seen).contains("cookie: a=1; b=2\n"), "{seen:?}");
+}
+
+#[tokio::test]
 async fn http1_to_a_grpc_service_is_refused() {
     let mesh = Mesh::new();
     let (web, _orders) = pair(&mesh, "grpc").await;

@@ -22,6 +22,24 @@ fn chunks_are_written_anew() {
     assert_eq!((output.as_str(), done, rest.as_str()), ("hello!", true, "GET /"));
 }
 
+/// However the bytes arrive, the same leaves; and what does not fit is refused in any slicing.
+#[test]
+fn pieces_do_not_matter() {
+    let inputs = [
+        "5\r\nhello\r\n0\r\n\r\n",
+        "A;x=\"y\"\r\n0123456789\r\n1\r\nz\r\n00\r\nA: b\r\nC: d\r\n\r\nrest",
+        "5\r\nhelloX",
+        "3\r\nab\n",
+        "0\r\n A: b\r\n\r\n",
+    ];
+    for input in inputs {
+        let whole = run(input, Length::Chunked, Emit::Raw, input.len());
+        for step in 1..input.len() {
+            assert_eq!(run(input, Length::Chunked, Emit::Raw, step), whole, "{input:?} by {step}");
+        }
+    }
+}
+
 #[test]
 fn known_length_stops_exactly() {
     let (output, done, rest) = run("abcdef", Length::Known(4), Emit::Raw, 1).unwrap();
