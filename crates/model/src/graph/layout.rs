@@ -1,7 +1,7 @@
 //! Where everything stands. Each zone is laid out for itself: its nodes and inner zones in layers from left to right by
 //! the direction of flows, ordered to cross little, aligned to be straight; then it is one box in the zone around it.
 //! Room for a flow that passes a layer is kept by a placeholder in that layer.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{names, subtitle};
 use crate::{Flow, Model};
@@ -155,6 +155,8 @@ struct Planner<'m> {
     /// Enclosing zone of each zone; the last zone is the canvas around all.
     parent: Vec<Option<usize>>,
     children: Vec<Vec<Item>>,
+    /// For each node the zones that hold it, from the canvas down, with the index of the item in each.
+    homes: Vec<Vec<(usize, usize)>>,
     /// Ends of each flow, as node indices.
     ends: Vec<(usize, usize)>,
     /// Whether a flow runs from left to right.
@@ -213,10 +215,12 @@ impl<'m> Planner<'m> {
             layer: BTreeMap::new(),
             sizes: Vec::new(),
             offsets: BTreeMap::new(),
+            homes: Vec::new(),
         }
     }
 
     fn plan(mut self) -> Plan {
+        self.find_homes();
         let canvas = self.parent.len() - 1;
         for zone in 0..=canvas {
             self.layers(zone);
@@ -268,10 +272,28 @@ impl<'m> Planner<'m> {
 
     /// The item of `zone` that holds a node; None when the node is not in it.
     fn item_of(&self, zone: usize, node: usize) -> Option<usize> {
-        let path = self.path(self.zone_of[node]);
-        let depth = path.iter().position(|z| *z == zone)?;
-        let item = path.get(depth + 1).map_or(Item::Node(node), |inner| Item::Zone(*inner));
-        self.children[zone].iter().position(|i| *i == item)
+        self.homes[node].iter().find(|(z, _)| *z == zone).map(|(_, item)| *item)
+    }
+
+    fn find_homes(&mut self) {
+        let index: BTreeMap<(usize, bool, usize), usize> = self
+            .children
+            .iter()
+            .enumerate()
+            .flat_map(|(zone, items)| {
+                items.iter().enumerate().map(move |(i, item)| match item {
+                    Item::Node(node) => ((zone, true, *node), i),
+                    Item::Zone(inner) => ((zone, false, *inner), i),
+                    Item::Lane => ((zone, false, usize::MAX), i),
+                })
+            })
+            .collect();
+        let homes = |node: usize| {
+            let path = self.path(self.zone_of[node]);
+            let next = path.iter().skip(1).map(|z| (false, *z)).chain([(true, node)]);
+            path.iter().zip(next).filter_map(|(z, (kind, n))| Some((*z, *index.get(&(*z, kind, n))?))).collect()
+        };
+        self.homes = (0..self.zone_of.len()).map(homes).collect();
     }
 
     /// Flows between two different items of a zone.
@@ -596,22 +618,12 @@ impl Level {
             };
             for layer in layers {
                 let position = self.positions();
-                let mut keyed: Vec<(f64, usize)> = self.rows[layer]
-                    .iter()
-                    .enumerate()
-                    .map(|(i, vertex)| {
-                        let near: Vec<f64> = self
-                            .links
-                            .iter()
-                            .filter_map(|(a, ya, b, yb)| match (rightwards, a == vertex, b == vertex) {
-                                (true, _, true) => Some(position[*a] + f64::from(*ya) / 1e4),
-                                (false, true, _) => Some(position[*b] + f64::from(*yb) / 1e4),
-                                _ => None,
-                            })
-                            .collect();
-                        let count = f64::from(u32::try_from(near.len()).unwrap_or(1));
-                        let own = f64::from(u32::try_from(i).unwrap_or_default());
-                        (if near.is_empty() { own } else { near.iter().sum::<f64>() / count }, *vertex)
+                let near = self.neighbours(rightwards, |vertex, y, _| position[vertex] + f64::from(y) / 1e4);
+                let mut keyed: Vec<(f64, usize)> = (0u32..)
+                    .zip(&self.rows[layer])
+                    .map(|(i, vertex)| match near.get(vertex) {
+                        Some((sum, count)) => (sum / count, *vertex),
+                        None => (f64::from(i), *vertex),
                     })
                     .collect();
                 keyed.sort_by(|a, b| a.0.total_cmp(&b.0));
@@ -623,6 +635,18 @@ impl Level {
             }
         }
         self.rows = best.1;
+    }
+
+    /// For every vertex with links to the layer before it (or after it), the sum of `at` over them and their number.
+    /// `at` is told the other end, how far below its top the link ends, and how far below the vertex's own.
+    fn neighbours(&self, before: bool, at: impl Fn(usize, i32, i32) -> f64) -> BTreeMap<usize, (f64, f64)> {
+        let mut all: BTreeMap<usize, (f64, f64)> = BTreeMap::new();
+        for (a, ya, b, yb) in &self.links {
+            let (vertex, place) = if before { (*b, at(*a, *ya, *yb)) } else { (*a, at(*b, *yb, *ya)) };
+            let entry = all.entry(vertex).or_insert((0.0, 0.0));
+            *entry = (entry.0 + place, entry.1 + 1.0);
+        }
+        all
     }
 
     fn positions(&self) -> Vec<f64> {
@@ -666,24 +690,26 @@ impl Level {
         for layer in 0..self.rows.len() {
             self.settle(layer, &vec![None; self.kind.len()]);
         }
-        for sweep in 0..8 {
+        for sweep in 0..12 {
             let rightwards = sweep % 2 == 0;
             let layers: Vec<usize> =
                 if rightwards { (0..self.rows.len()).collect() } else { (0..self.rows.len()).rev().collect() };
             for layer in layers {
                 let mut wish: Vec<Option<i32>> = vec![None; self.kind.len()];
-                for vertex in &self.rows[layer] {
-                    let near: Vec<i32> = self
-                        .links
-                        .iter()
-                        .filter_map(|(a, ya, b, yb)| match (rightwards, a == vertex, b == vertex) {
-                            (true, _, true) => Some(self.top[*a] + ya - yb),
-                            (false, true, _) => Some(self.top[*b] + yb - ya),
-                            _ => None,
-                        })
-                        .collect();
-                    let count = i32::try_from(near.len()).unwrap_or(1);
-                    wish[*vertex] = (!near.is_empty()).then(|| near.iter().sum::<i32>() / count.max(1));
+                let tops = &self.top;
+                let at = |vertex: usize, y: i32, own: i32| f64::from(tops[vertex] + y - own);
+                let mut near = self.neighbours(rightwards, at);
+                if sweep >= 8 {
+                    // At last both sides count.
+                    for (vertex, (sum, count)) in self.neighbours(!rightwards, at) {
+                        let entry = near.entry(vertex).or_insert((0.0, 0.0));
+                        *entry = (entry.0 + sum, entry.1 + count);
+                    }
+                }
+                for (vertex, (sum, count)) in near {
+                    if self.layer[vertex] == layer {
+                        wish[vertex] = Some(px(sum / count));
+                    }
                 }
                 self.settle(layer, &wish);
             }
@@ -771,6 +797,7 @@ impl Level {
         let mut places: Vec<(i32, i32)> = vec![(0, 0); items];
         let mut order: Vec<usize> = (0..items).collect();
         order.sort_by_key(|i| self.layer[*i]);
+        let linked: BTreeSet<(usize, usize)> = self.links.iter().map(|(a, _, b, _)| (*a, *b)).collect();
         for (done, item) in order.iter().enumerate() {
             let (layer, top) = (self.layer[*item], self.top[*item]);
             let indent = if matches!(self.kind[*item], Item::Node(_)) {
@@ -782,8 +809,7 @@ impl Level {
             for before in order.iter().take(done).filter(|b| self.layer[**b] < layer) {
                 let right = places[*before].0 + self.width[*before];
                 let (above, below) = (self.top[*before] - GAP, self.top[*before] + self.height[*before] + GAP);
-                let linked = self.links.iter().any(|(a, _, b, _)| a == before && b == item);
-                if linked {
+                if linked.contains(&(*before, *item)) {
                     x = x.max(right + gap(layer));
                 } else if top < below && top + self.height[*item] > above {
                     x = x.max(right + 2 * GAP);

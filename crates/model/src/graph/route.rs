@@ -1,6 +1,6 @@
 //! Leads flows around nodes and each other's labels: the cheapest way on a grid, where bends, crossings, running beside
 //! a border or over a text cost. Two rounds, so that the first flow also knows of the last.
-use std::{cmp::Reverse, collections::BinaryHeap};
+use std::{cell::Cell, cmp::Reverse, collections::BinaryHeap};
 
 use super::layout::{Edge, GRID, Label, Plan, Port, Rect, text_width};
 
@@ -8,8 +8,15 @@ use super::layout::{Edge, GRID, Label, Plan, Port, Rect, text_width};
 const CELLS_MAX: usize = 1_500_000;
 /// Largest grid on which zones are told apart.
 const FOREIGN_CELLS_MAX: usize = 200_000;
+/// Most steps of all searches together, so that drawing ends in seconds; what is left gets simple lines.
+const STEPS_MAX: u32 = 8_000_000;
 /// Most flows searched for.
 const FLOWS_MAX: usize = 400;
+
+/// Places tried for a label on a stretch.
+const SPOTS: i32 = 24;
+/// Cells around the straight way that are searched first.
+const NEAR: usize = 25;
 
 const STEP: u32 = 10;
 const BEND: u32 = 60;
@@ -40,22 +47,30 @@ pub(crate) fn routes(plan: &Plan) -> Vec<Route> {
         let e = &plan.edges[*i];
         ((e.start.y - e.end.y).abs() * 4 + (e.start.x - e.end.x).abs(), *i)
     });
+    if !searchable {
+        let middle = |points: &[(i32, i32)]| points.get(2).map_or((0, 0), |p| *p);
+        return plan
+            .edges
+            .iter()
+            .map(|edge| {
+                let points = simple(edge);
+                let (x, y) = middle(&points);
+                Route { label: ((x + edge.end.x) / 2, y), points }
+            })
+            .collect();
+    }
     for round in 0..2 {
         for i in &order {
             let edge = &plan.edges[*i];
             if round > 0 {
                 grid.mark(&routes[*i], &edge.label, false);
             }
-            let points = searchable.then(|| grid.search(edge.start, edge.end)).flatten();
-            let points = points.unwrap_or_else(|| simple(edge));
+            let points = grid.search(edge.start, edge.end).unwrap_or_else(|| simple(edge));
             let others = routes.iter().enumerate().filter(|(j, r)| j != i && !r.points.is_empty());
             let others: Vec<(&Route, &Label)> = others.map(|(j, r)| (r, &plan.edges[j].label)).collect();
             let label = place_label(plan, edge, &points, &others);
             routes[*i] = Route { points, label };
             grid.mark(&routes[*i], &edge.label, true);
-        }
-        if !searchable {
-            break;
         }
     }
     routes
@@ -92,11 +107,10 @@ fn place_label(plan: &Plan, edge: &Edge, points: &[(i32, i32)], others: &[(&Rout
         if y1 == y2 {
             let (left, right) = (x1.min(x2), x1.max(x2));
             let (low, high) = ((left + half + 12).min((left + right) / 2), (right - half - 14).max((left + right) / 2));
-            // An odd step, so that the middle and both ends are among the candidates of a short line.
             let mut x = low;
             while x <= high {
                 spots.push((x, *y1));
-                x += GRID;
+                x += GRID.max((right - left) / SPOTS);
             }
             spots.push(((left + right) / 2, *y1));
         } else {
@@ -176,6 +190,8 @@ struct Grid {
     zones: Vec<Rect>,
     /// What stepping here costs the flow that is being led, because the zone is not its own.
     foreign: Vec<u32>,
+    /// Steps that may still be taken.
+    steps_left: Cell<u32>,
 }
 
 impl Grid {
@@ -196,6 +212,7 @@ impl Grid {
             near_upright: vec![false; count],
             zones: plan.zones.iter().map(|z| z.rect).collect(),
             foreign: vec![0; count],
+            steps_left: Cell::new(STEPS_MAX),
         };
         for node in &plan.nodes {
             let around = Rect { x: node.x - GRID, y: node.y - GRID, w: node.w + 2 * GRID, h: node.h + 2 * GRID };
@@ -259,44 +276,58 @@ impl Grid {
         }
     }
 
-    /// The cheapest way from port to port, as corners.
+    /// The cheapest way from port to port, as corners: first near the straight way, then anywhere.
     fn search(&mut self, start: Port, end: Port) -> Option<Vec<(i32, i32)>> {
         self.avoid_other_zones(start, end);
-        let from = self.index(start.x + GRID * start.side, start.y)?;
-        let goal = self.index(end.x + GRID * end.side, end.y)?;
+        let cell = |n: i32| usize::try_from(n / GRID).unwrap_or_default();
+        let (left, right) = (cell(start.x.min(end.x)), cell(start.x.max(end.x)));
+        let (top, bottom) = (cell(start.y.min(end.y)), cell(start.y.max(end.y)));
+        let around = |margin: usize| Window {
+            x: left.saturating_sub(margin),
+            y: top.saturating_sub(margin),
+            right: (right + margin).min(self.width - 1),
+            bottom: (bottom + margin).min(self.height - 1),
+        };
+        self.search_in(&around(NEAR), start, end)
+            .or_else(|| self.search_in(&around(self.width + self.height), start, end))
+    }
+
+    fn search_in(&self, window: &Window, start: Port, end: Port) -> Option<Vec<(i32, i32)>> {
+        let from = window.local(self.index(start.x + GRID * start.side, start.y)?, self.width)?;
+        let goal = window.local(self.index(end.x + GRID * end.side, end.y)?, self.width)?;
         // Directions: 0 right, 1 down, 2 left, 3 up.
         let leave = if start.side > 0 { 0 } else { 2 };
         let arrive = if end.side > 0 { 2 } else { 0 };
-        let states = self.cells() * 4;
-        let (mut cost, mut before) = (vec![u32::MAX; states], vec![usize::MAX; states]);
+        let (mut cost, mut before) = (vec![u32::MAX; window.cells() * 4], vec![u32::MAX; window.cells() * 4]);
         let mut queue = BinaryHeap::new();
         let origin = from * 4 + leave;
         cost[origin] = 0;
         queue.push(Reverse((0, 0, origin)));
-        let (gx, gy) = (goal % self.width, goal / self.width);
-        let start_column = from % self.width;
+        let start_column = from % window.width();
         while let Some(Reverse((_, so_far, state))) = queue.pop() {
             if so_far > cost[state] {
                 continue;
             }
+            self.steps_left.set(self.steps_left.get().checked_sub(1)?);
             let (cell, dir) = (state / 4, state % 4);
             if cell == goal && dir == arrive {
-                return Some(self.corners(start, end, state, &before));
+                return Some(corners(window, start, end, state, &before));
             }
             // Turning in place costs a bend; going on costs what the next cell costs.
             for next_dir in [(dir + 1) % 4, (dir + 3) % 4] {
-                let turned = cell * 4 + next_dir;
+                let price = so_far + BEND;
                 relax(
                     &mut cost,
                     &mut before,
                     &mut queue,
                     state,
-                    turned,
-                    so_far + BEND,
-                    estimate(cell, self.width, gx, gy),
+                    cell * 4 + next_dir,
+                    price,
+                    window.estimate(cell, goal),
                 );
             }
-            let Some(next) = self.step(cell, dir) else { continue };
+            let Some(next_local) = window.step(cell, dir) else { continue };
+            let next = window.global(next_local, self.width);
             if self.blocked[next] {
                 continue;
             }
@@ -307,25 +338,18 @@ impl Grid {
             };
             price += u32::from(along[next].min(4)) * SHARED + u32::from(across[next].min(4)) * CROSSING;
             price += if border[next] { BORDER } else { 0 };
-            let beside = [next.checked_sub(side), next.checked_add(side)];
-            price +=
-                beside.into_iter().flatten().filter(|i| along.get(*i).is_some_and(|n| *n > 0)).count_u32() * BESIDE;
+            for beside in [next.checked_sub(side), next.checked_add(side)].into_iter().flatten() {
+                price += if along.get(beside).is_some_and(|n| *n > 0) { BESIDE } else { 0 };
+            }
             if dir % 2 == 1 {
                 price += if self.near_upright[next] { NEAR_BORDER } else { 0 };
                 // Bend early, so that the last stretch has room for the label.
-                let away = (next % self.width).abs_diff(start_column);
+                let away = (next_local % window.width()).abs_diff(start_column);
                 price += u32::try_from(away).unwrap_or(12).min(12);
             }
-            let target = next * 4 + dir;
-            relax(
-                &mut cost,
-                &mut before,
-                &mut queue,
-                state,
-                target,
-                so_far + price,
-                estimate(next, self.width, gx, gy),
-            );
+            let target = next_local * 4 + dir;
+            let estimate = window.estimate(next_local, goal);
+            relax(&mut cost, &mut before, &mut queue, state, target, so_far + price, estimate);
         }
         None
     }
@@ -346,65 +370,86 @@ impl Grid {
             }
         }
     }
+}
+
+/// The part of the grid that is searched; cells are counted within it.
+struct Window {
+    x: usize,
+    y: usize,
+    right: usize,
+    bottom: usize,
+}
+
+impl Window {
+    fn width(&self) -> usize {
+        self.right - self.x + 1
+    }
+
+    fn cells(&self) -> usize {
+        self.width() * (self.bottom - self.y + 1)
+    }
+
+    fn local(&self, cell: usize, grid_width: usize) -> Option<usize> {
+        let (x, y) = (cell % grid_width, cell / grid_width);
+        let inside = (self.x..=self.right).contains(&x) && (self.y..=self.bottom).contains(&y);
+        inside.then(|| (y - self.y) * self.width() + x - self.x)
+    }
+
+    fn global(&self, cell: usize, grid_width: usize) -> usize {
+        (cell / self.width() + self.y) * grid_width + cell % self.width() + self.x
+    }
 
     fn step(&self, cell: usize, dir: usize) -> Option<usize> {
-        let (x, y) = (cell % self.width, cell / self.width);
+        let (x, y) = (cell % self.width(), cell / self.width());
         match dir {
-            0 => (x + 1 < self.width).then(|| cell + 1),
-            1 => (y + 1 < self.height).then(|| cell + self.width),
+            0 => (x + self.x < self.right).then(|| cell + 1),
+            1 => (y + self.y < self.bottom).then(|| cell + self.width()),
             2 => (x > 0).then(|| cell - 1),
-            _ => (y > 0).then(|| cell - self.width),
+            _ => (y > 0).then(|| cell - self.width()),
         }
     }
 
-    fn corners(&self, start: Port, end: Port, last: usize, before: &[usize]) -> Vec<(i32, i32)> {
-        let point = |state: usize| {
-            let cell = state / 4;
-            let at = |n: usize| i32::try_from(n).unwrap_or_default() * GRID;
-            (at(cell % self.width), at(cell / self.width))
-        };
-        let mut points = vec![(end.x, end.y)];
-        let mut state = last;
-        while state != usize::MAX {
-            let here = point(state);
-            if points.last() != Some(&here) {
-                points.push(here);
-            }
-            state = before[state];
-        }
-        points.push((start.x, start.y));
-        points.reverse();
-        // Only the corners are kept.
-        let mut corners: Vec<(i32, i32)> = Vec::new();
-        for p in points {
-            if let [.., a, b] = corners.as_slice()
-                && ((a.0 == b.0 && b.0 == p.0) || (a.1 == b.1 && b.1 == p.1))
-            {
-                corners.pop();
-            }
-            corners.push(p);
-        }
-        corners
+    /// Never more than the way costs.
+    fn estimate(&self, cell: usize, goal: usize) -> u32 {
+        let (w, (x, y)) = (self.width(), (cell % self.width(), cell / self.width()));
+        let steps = u32::try_from(x.abs_diff(goal % w) + y.abs_diff(goal / w)).unwrap_or(u32::MAX / 100);
+        steps * STEP + if y == goal / w { 0 } else { BEND }
     }
 }
 
-trait CountU32: Iterator + Sized {
-    fn count_u32(self) -> u32 {
-        u32::try_from(self.count()).unwrap_or(u32::MAX / 100)
+/// The way that led to a state, only its corners.
+fn corners(window: &Window, start: Port, end: Port, last: usize, before: &[u32]) -> Vec<(i32, i32)> {
+    let point = |state: usize| {
+        let cell = state / 4;
+        let at = |n: usize| i32::try_from(n).unwrap_or_default() * GRID;
+        (at(cell % window.width() + window.x), at(cell / window.width() + window.y))
+    };
+    let mut points = vec![(end.x, end.y)];
+    let mut state = Some(last);
+    while let Some(found) = state {
+        let here = point(found);
+        if points.last() != Some(&here) {
+            points.push(here);
+        }
+        state = before.get(found).filter(|s| **s != u32::MAX).and_then(|s| usize::try_from(*s).ok());
     }
-}
-
-impl<I: Iterator> CountU32 for I {}
-
-fn estimate(cell: usize, width: usize, gx: usize, gy: usize) -> u32 {
-    let (x, y) = (cell % width, cell / width);
-    let steps = u32::try_from(x.abs_diff(gx) + y.abs_diff(gy)).unwrap_or(u32::MAX / 100);
-    steps * STEP + if y == gy { 0 } else { BEND }
+    points.push((start.x, start.y));
+    points.reverse();
+    let mut corners: Vec<(i32, i32)> = Vec::new();
+    for p in points {
+        if let [.., a, b] = corners.as_slice()
+            && ((a.0 == b.0 && b.0 == p.0) || (a.1 == b.1 && b.1 == p.1))
+        {
+            corners.pop();
+        }
+        corners.push(p);
+    }
+    corners
 }
 
 fn relax(
     cost: &mut [u32],
-    before: &mut [usize],
+    before: &mut [u32],
     queue: &mut BinaryHeap<Reverse<(u32, u32, usize)>>,
     from: usize,
     to: usize,
@@ -413,7 +458,7 @@ fn relax(
 ) {
     if price < cost[to] {
         cost[to] = price;
-        before[to] = from;
+        before[to] = u32::try_from(from).unwrap_or(u32::MAX);
         queue.push(Reverse((price.saturating_add(estimate), price, to)));
     }
 }
