@@ -3,6 +3,7 @@
 //! Also how its programs are wrapped, so that an application never holds a privilege it could use against its sidecar.
 pub(crate) mod loopback;
 pub(crate) mod netns;
+mod reach;
 #[cfg(test)]
 mod tests;
 pub(crate) mod tools;

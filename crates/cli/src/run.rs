@@ -97,7 +97,7 @@ async fn attach(args: &Args) -> anyhow::Result<ExitCode> {
         std::fs::metadata(file).with_context(|| format!("cannot read the token file {}", file.display()))?;
     }
     let place = place(args);
-    let wrapper = Wrapper { mounts: false, ..Wrapper::new(state.clone()) };
+    let wrapper = Wrapper { mounts: false, ..Wrapper::new(state.clone(), Vec::new()) };
     let mut signals = StopSignals::new()?;
     let tasks = TaskTracker::new();
     let (notices, told) = mpsc::channel(64);

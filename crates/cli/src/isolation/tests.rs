@@ -60,7 +60,7 @@ fn the_lowest_free_number_is_taken() {
 
 #[test]
 fn an_application_is_stripped_of_everything() {
-    let root = Wrapper { root: true, mounts: true, private: "/s/private".into() };
+    let root = Wrapper { root: true, mounts: true, private: "/s/private".into(), paths: Vec::new() };
     let user = User { name: "postgres".into(), uid: 101, gid: 104, home: "/var/lib/postgresql".into() };
     let argv = ["./app".into(), "x".into()];
     assert_eq!(
@@ -69,7 +69,7 @@ fn an_application_is_stripped_of_everything() {
          /s/private setpriv --pdeathsig KILL --no-new-privs --inh-caps=-all --bounding-set=-all --reuid 101 --regid 104 \
          --init-groups ./app x"
     );
-    let plain = Wrapper { root: false, mounts: false, private: "/s/private".into() };
+    let plain = Wrapper { root: false, mounts: false, private: "/s/private".into(), paths: Vec::new() };
     assert_eq!(
         words(&plain.application(&place(None), Some(&user), &argv)),
         "setpriv --pdeathsig KILL --no-new-privs ./app x"
@@ -110,4 +110,28 @@ fn programs_are_looked_for_in_the_model_directory_then_in_path() {
     assert!(find("./plain").unwrap_err().contains("chmod +x"));
     assert!(find("./none").unwrap_err().contains("build or copy it there"));
     assert!(find("none").unwrap_err().contains("neither in"));
+}
+
+#[test]
+fn a_closed_directory_above_the_model_is_opened_for_the_applications_user_only_as_far_as_needed() {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+    let top = tempfile::tempdir().unwrap();
+    let home = top.path().canonicalize().unwrap().join("home");
+    let (model, state) = (home.join("clone/model"), home.join("state"));
+    std::fs::create_dir_all(&model).unwrap();
+    std::fs::create_dir_all(&state).unwrap();
+    for (dir, mode) in [(top.path(), 0o755), (&home, 0o700), (&home.join("clone"), 0o755)] {
+        std::fs::set_permissions(dir, std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let owner = std::fs::metadata(&home).unwrap().uid();
+    let other = User { name: "other".into(), uid: owner + 1, gid: u32::MAX, home: "/".into() };
+    let paths = vec![model.clone(), state.clone()];
+    let root = Wrapper { root: true, mounts: true, private: state.join("private"), paths: paths.clone() };
+    let (home, start) = (home.display(), model.display());
+    let line = words(&root.application(&place(Some("ns")), Some(&other), &["./app".into()]));
+    assert!(line.contains(&format!(" ward {start} {home} clone state / -- sh -c mount ")), "{line}");
+    // Its owner may walk there, and a user that is not changed needs no way.
+    let own = User { uid: owner, ..other };
+    assert!(!words(&root.application(&place(Some("ns")), Some(&own), &["./app".into()])).contains(" / -- "));
+    assert!(!words(&root.application(&place(Some("ns")), None, &["./app".into()])).contains(" / -- "));
 }

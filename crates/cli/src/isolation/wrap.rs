@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 
-use super::{Place, tools};
+use super::{Place, reach, tools};
 use crate::config::is_executable;
 
 /// CAP_NET_ADMIN and CAP_SYS_ADMIN, by their bit numbers in `linux/capability.h`.
@@ -59,13 +59,15 @@ pub(crate) struct Wrapper {
     pub(crate) mounts: bool,
     /// The directory with keys, tokens and the control plane's store.
     pub(crate) private: PathBuf,
+    /// What applications must be able to reach, absolute: the directory they start in, then others.
+    pub(crate) paths: Vec<PathBuf>,
 }
 
 impl Wrapper {
     /// For this process.
-    pub(crate) fn new(private: PathBuf) -> Self {
+    pub(crate) fn new(private: PathBuf, paths: Vec<PathBuf>) -> Self {
         let root = rustix::process::geteuid().is_root();
-        Self { root, mounts: root && can_make_namespaces(), private }
+        Self { root, mounts: root && can_make_namespaces(), private, paths }
     }
 
     /// Ward's own programs: die with us, gain nothing. As root a sidecar keeps the right to read files of others and
@@ -88,6 +90,7 @@ impl Wrapper {
             if out.is_empty() {
                 push(&mut out, &["unshare", "--mount", "--propagation", "slave", "--"]);
             }
+            self.open_the_way(&mut out, user);
             // `ip netns exec` made a mount namespace of its own, so this is seen by the application only.
             let cover = r#"mount -t tmpfs -o ro,size=4k,mode=0 ward "$1" && shift && exec "$@""#;
             push(&mut out, &["sh", "-c", cover, "ward"]);
@@ -103,6 +106,20 @@ impl Wrapper {
         }
         out.extend(argv.iter().cloned());
         out
+    }
+
+    /// For a user that may not walk to the model, e.g. of a clone below root's home.
+    fn open_the_way(&self, out: &mut Vec<OsString>, user: Option<&User>) {
+        let closed = user.map(|user| reach::closed(user, &self.paths)).unwrap_or_default();
+        let (Some(start), false) = (self.paths.first(), closed.is_empty()) else { return };
+        push(out, &["sh", "-c", reach::OPEN, "ward"]);
+        out.push(start.clone().into_os_string());
+        for closed in closed {
+            out.push(closed.dir.into_os_string());
+            out.extend(closed.keep);
+            push(out, &["/"]);
+        }
+        push(out, &["--"]);
     }
 }
 

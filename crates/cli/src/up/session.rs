@@ -128,6 +128,15 @@ impl Session {
         let socket_lock = take_socket(&socket)?;
         let found = preflight::check(&plan::specs(&model), &dir, &environment, args.listen_address, &[]).await?;
         let network = Network::open(isolation, &locks, state.root()).await?;
+        let mut reached = vec![dir.canonicalize().with_context(|| format!("cannot open {}", dir.display()))?];
+        reached.push(state.root().to_owned());
+        reached.extend(
+            found
+                .programs
+                .values()
+                .map(Path::new)
+                .filter_map(|p| Some(p.is_absolute().then_some(p)?.parent()?.to_owned())),
+        );
         Ok(Self {
             seen: Fingerprint::of(&dir),
             dir,
@@ -141,7 +150,7 @@ impl Session {
             instances: BTreeMap::new(),
             socket,
             siblings,
-            wrapper: Wrapper::new(state.private()),
+            wrapper: Wrapper::new(state.private(), reached),
             state,
             network,
             control: None,
