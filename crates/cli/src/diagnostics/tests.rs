@@ -22,10 +22,12 @@ fn place_cause_and_remedy_are_drawn() {
           help: did you mean `service`?
 
         the model is refused: 1 error, 0 warnings
-    "#]].assert_eq(&draw(&files, &loaded.diagnostics, false));
+    "#]]
+    .assert_eq(&draw(&files, &loaded.diagnostics, false));
     expect![[r#"
         ward.yaml:5:16: error[unknown-word]: `servce` is not a kind of node (did you mean `service`?)
-    "#]].assert_eq(&line(&loaded.diagnostics[0]));
+    "#]]
+    .assert_eq(&line(&loaded.diagnostics[0]));
 }
 
 #[test]
@@ -38,6 +40,7 @@ fn without_a_file_there_is_no_excerpt() {
           help: write one, or begin with `ward init`
 
         the model is refused: 1 error, 0 warnings
-    "#]].assert_eq(&draw(&[], &loaded.diagnostics, false));
+    "#]]
+    .assert_eq(&draw(&[], &loaded.diagnostics, false));
     assert_eq!(counts(&[]), "0 errors, 0 warnings");
 }

@@ -6,7 +6,8 @@ use super::{FILE_BYTES_MAX, read};
 #[test]
 fn yaml_files_by_name_without_hidden_ones() {
     let dir = tempfile::tempdir().unwrap();
-    for name in ["ward.yaml", "b.yml", "note.txt", ".hidden.yaml", "sub/a.yaml", "sub/deep/z.yaml", ".ward/state.yaml"] {
+    for name in ["ward.yaml", "b.yml", "note.txt", ".hidden.yaml", "sub/a.yaml", "sub/deep/z.yaml", ".ward/state.yaml"]
+    {
         let path = dir.path().join(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, name).unwrap();
