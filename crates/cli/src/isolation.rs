@@ -146,7 +146,6 @@ impl Network {
     /// # Errors
     /// No network is free, or it cannot be made.
     pub(crate) async fn open(isolation: Isolation, locks: &Path, owner: &Path) -> anyhow::Result<Self> {
-        make_dir(locks, 0o755)?;
         match isolation {
             Isolation::Netns => Ok(Self::Netns(netns::Network::open(locks, owner).await?)),
             Isolation::Loopback | Isolation::Host => Ok(Self::Loopback(loopback::Network::open(locks)?)),
@@ -223,6 +222,21 @@ pub(crate) fn make_dir(dir: &Path, mode: u32) -> anyhow::Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// Makes the directory for locks and sockets, and makes sure that it is ours alone to write: below /tmp anybody could
+/// have made it first.
+///
+/// # Errors
+/// It cannot be made, or belongs to somebody else.
+pub(crate) fn make_runtime_dir(dir: &Path) -> anyhow::Result<()> {
+    use std::os::unix::fs::MetadataExt as _;
+    make_dir(dir, if rustix::process::geteuid().is_root() { 0o755 } else { 0o700 })?;
+    let meta = fs::symlink_metadata(dir).with_context(|| format!("cannot look at {}", dir.display()))?;
+    if !meta.is_dir() || meta.uid() != rustix::process::geteuid().as_raw() || meta.mode() & 0o022 != 0 {
+        bail!("{} is not a directory that only we can write to: remove it, or set XDG_RUNTIME_DIR", dir.display());
+    }
+    Ok(())
 }
 
 /// Takes a lock that lasts as long as the file is open, so that it ends with the process however that ends; `None`

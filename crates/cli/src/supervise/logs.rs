@@ -8,6 +8,8 @@ use std::{
 
 /// A log file larger than this at the start of its process becomes `<name>.1`, replacing the one before.
 const BYTES_MAX: u64 = 8 << 20;
+/// A log larger than this while its process runs is copied to `<name>.1` and emptied.
+const RUNNING_BYTES_MAX: u64 = 32 << 20;
 /// How much of the end of a log is read to show its last lines.
 const TAIL_BYTES: u64 = 8 << 10;
 
@@ -20,6 +22,23 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
         fs::rename(path, aside(path))?;
     }
     super::append_to(path)
+}
+
+/// Cuts the logs in a directory that have grown too large. Their processes go on writing: they append, so what they
+/// write next is at the new beginning.
+///
+/// # Errors
+/// A log cannot be copied or emptied; those before it were.
+pub(crate) fn bound(dir: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let path = entry?.path();
+        let is_log = path.extension().is_some_and(|extension| extension == "log");
+        if is_log && fs::metadata(&path)?.len() > RUNNING_BYTES_MAX {
+            fs::copy(&path, aside(&path))?;
+            fs::OpenOptions::new().write(true).open(&path)?.set_len(0)?;
+        }
+    }
+    Ok(())
 }
 
 fn aside(path: &Path) -> PathBuf {

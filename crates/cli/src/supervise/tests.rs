@@ -56,6 +56,14 @@ fn a_large_log_is_set_aside_and_its_tail_can_be_read() {
     drop(logs::open(&log).unwrap());
     assert_eq!(fs::metadata(&log).unwrap().len(), 0);
     assert_eq!(fs::metadata(dir.path().join("a.log.1")).unwrap().len(), (8 << 20) + 1);
+    let large = fs::OpenOptions::new().write(true).open(&log).unwrap();
+    large.set_len(32 << 20).unwrap();
+    logs::bound(dir.path()).unwrap();
+    assert_eq!(fs::metadata(&log).unwrap().len(), 32 << 20, "at the limit it is left alone");
+    large.set_len((32 << 20) + 1).unwrap();
+    logs::bound(dir.path()).unwrap();
+    assert_eq!(fs::metadata(&log).unwrap().len(), 0);
+    assert_eq!(fs::metadata(dir.path().join("a.log.1")).unwrap().len(), (32 << 20) + 1);
     fs::write(&log, "one\ntwo\n\nthree\n").unwrap();
     assert_eq!(logs::tail(&log, 2), ["two", "three"]);
     assert!(logs::tail(&dir.path().join("missing"), 2).is_empty());

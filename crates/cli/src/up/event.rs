@@ -265,6 +265,8 @@ fn verified(ok: usize, violated: &[String], unverifiable: &[String], ms: u64) ->
     for line in violated {
         let _ = writeln!(text, "      ✗ {line}");
     }
+    let mut unverifiable = unverifiable.to_vec();
+    unverifiable.dedup();
     for line in unverifiable.iter().take(5) {
         let _ = writeln!(text, "      ? {line}");
     }

@@ -106,8 +106,10 @@ impl SidecarSettings<'_> {
     /// The file for `ward-proxy --config`; JSON is YAML.
     pub(crate) fn file(&self) -> String {
         let (spec, place) = (self.spec, self.place);
+        // A gateway has the whole machine in front of it, a sidecar one application behind it.
+        let all = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let mut settings = json!({
-            "workers": 1,
+            "workers": if spec.role.is_some() { all.min(256) } else { 1 },
             "admin": place.admin,
             "inbound": place.mesh,
             "outbound_address": place.outbound,

@@ -1,7 +1,10 @@
 //! What a model asks `ward up` to run: instances, and the order in which they start. Pure.
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::{Listen, Model, Role, Run, Serve};
+use model::{
+    Listen, Model, Role, Run, Serve,
+    allow::{AllowEntry, Segment},
+};
 
 use super::environment::Upstream;
 
@@ -126,4 +129,25 @@ pub(crate) fn upstreams(model: &Model, node: &str) -> Vec<Upstream> {
         upstream.local_port = local_port;
     }
     upstreams
+}
+
+/// A request that a gateway lets in, to try: further options of curl, and the path. A flow's GET comes first.
+pub(crate) fn example_request(model: &Model, gateway: &str) -> (String, String) {
+    let entries: Vec<_> = model.flows_to(gateway).flat_map(|flow| flow.via.allow.iter().flatten()).collect();
+    let is_get = |entry: &&&AllowEntry| entry.methods.is_empty() || entry.methods.iter().any(|method| method == "GET");
+    let Some(entry) = entries.iter().find(is_get).or_else(|| entries.first()) else {
+        return (String::new(), "/".to_owned());
+    };
+    let options = if is_get(&entry) {
+        String::new()
+    } else {
+        format!("-X {} ", entry.methods.first().map_or("GET", String::as_str))
+    };
+    let segment = |segment: &Segment| match segment {
+        Segment::Literal(text) => text.clone(),
+        Segment::Any => "1".to_owned(),
+        Segment::Rest => String::new(),
+    };
+    let path: Vec<String> = entry.path.segments.iter().map(segment).collect();
+    (options, format!("/{}", path.join("/")))
 }

@@ -81,7 +81,7 @@ impl Style {
 pub(crate) fn start(style: Style) -> (Teller, mpsc::Sender<Notice>, impl Future<Output = ()>) {
     let (teller, events) = mpsc::channel(QUEUE);
     let (notices, noticed) = mpsc::channel(QUEUE);
-    let screen = Screen { style, drawn: 0, flows: Vec::new() };
+    let screen = Screen { style, drawn: 0, flows: Vec::new(), waiting: String::new() };
     (Teller(teller), notices, screen.run(events, noticed))
 }
 
@@ -90,6 +90,8 @@ struct Screen {
     /// Lines of the table on the terminal now.
     drawn: usize,
     flows: Vec<FlowRow>,
+    /// On the terminal: what is waited for just now.
+    waiting: String,
 }
 
 impl Screen {
@@ -122,6 +124,10 @@ impl Screen {
     }
 
     fn lines(&mut self, event: Event) -> String {
+        // Where nothing can be redrawn, a long wait is told now and then.
+        if matches!(event, Event::Waiting { ms, .. } if ms / 1000 != 1 && ms / 1000 % 5 != 0) {
+            return String::new();
+        }
         let Event::Flows { flows } = event else { return event.text() };
         let text = changed_lines(&self.flows, &flows);
         self.flows = flows;
@@ -132,14 +138,17 @@ impl Screen {
         // Up to the table's first line, and clear from there to the end of the screen.
         let clear = if self.drawn > 0 { format!("\x1b[{}A\x1b[J", self.drawn) } else { String::new() };
         let ends = matches!(event, Event::Stopping { .. });
-        let text = event.text();
-        if let Event::Flows { flows } = event {
-            self.flows = flows;
+        let mut text = event.text();
+        match event {
+            Event::Flows { flows } => self.flows = flows,
+            Event::Waiting { .. } => self.waiting = std::mem::take(&mut text),
+            _ => self.waiting.clear(),
         }
         if ends {
             self.flows.clear();
         }
         let table = if self.flows.is_empty() { String::new() } else { format!("\n{}", flow_table(&self.flows)) };
+        let table = format!("{}{table}", self.waiting);
         let (width, height) = size();
         let table: Vec<String> = table
             .lines()

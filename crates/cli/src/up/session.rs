@@ -34,11 +34,11 @@ use super::{
 use crate::{
     clock::Clock,
     config::Environment,
-    isolation::{self, Isolation, Network, Place, lock, make_dir, runtime_dir, wrap::Wrapper},
+    isolation::{self, Isolation, Network, Place, lock, runtime_dir, wrap::Wrapper},
     output::FINDINGS,
     supervise::{
         self, Before, HOPELESS_FAILURES, Kept, Notice, Program, Restart, State,
-        logs::with_tail,
+        logs::{self, with_tail},
         marks::{self, Marks},
     },
 };
@@ -57,6 +57,8 @@ const APPLICATION_DEADLINE: Duration = Duration::from_secs(15);
 const SIDECAR_DEADLINE: Duration = Duration::from_secs(10);
 /// Longest the control plane may take to end.
 const CONTROL_STOP_DEADLINE: Duration = Duration::from_secs(10);
+/// How often the size of the logs is looked at.
+const LOGS_PACE: Duration = Duration::from_secs(10);
 /// Life of a join token.
 const TOKEN_TTL: Duration = Duration::from_secs(600);
 
@@ -122,7 +124,7 @@ impl Session {
             teller.tell(Event::Warning { message }).await;
         }
         let locks = runtime_dir(environment.xdg_runtime_dir.as_deref());
-        make_dir(&locks, 0o755)?;
+        isolation::make_runtime_dir(&locks)?;
         let socket = args.socket.clone().unwrap_or_else(|| locks.join("control.sock"));
         let socket = std::path::absolute(&socket).with_context(|| format!("cannot use {}", socket.display()))?;
         let socket_lock = take_socket(&socket)?;
@@ -422,12 +424,17 @@ impl Session {
                 let scheme = if plain { "http" } else { "https" };
                 let any = self.listen_address.to_string();
                 let hosts = if listen.hosts.is_empty() { vec![any] } else { listen.hosts.clone() };
+                let (options, path) = plan::example_request(&self.model, &instance.spec.node);
                 for host in hosts {
                     let url = format!("{scheme}://{host}:{}/", listen.port);
                     if addresses.curl.is_none() {
                         let trust = if plain { String::new() } else { format!("--cacert {} ", trust.display()) };
                         let ip = reachable(self.listen_address);
-                        addresses.curl = Some(format!("curl {trust}--resolve {host}:{}:{ip} {url}", listen.port));
+                        addresses.curl = Some(format!(
+                            "curl {options}{trust}--resolve {host}:{}:{ip} {}{path}",
+                            listen.port,
+                            url.trim_end_matches('/')
+                        ));
                     }
                     addresses
                         .gateways
@@ -447,7 +454,11 @@ impl Session {
     /// Attacks the mesh once and tells the outcome.
     pub(super) async fn verify(&mut self) -> anyhow::Result<ExitCode> {
         let since = Clock::now();
-        let results = self.teller.clone().step("verify", self.api.verify()).await?;
+        let results = self
+            .teller
+            .clone()
+            .step("verify: every flow, and every way around it, was tried", self.api.verify())
+            .await?;
         for instance in self.instances.values_mut() {
             instance.verified = results.of_node(&instance.spec.node);
         }
@@ -466,8 +477,19 @@ impl Session {
         })
     }
 
-    /// From now on the flows are told now and then.
+    /// From now on the flows are told now and then, and the logs kept from growing without end.
     pub(super) fn follow_flows(&self, pace: Duration) {
+        let (logs, stopping) = (self.state.logs(), self.stopping.clone());
+        let bound = async move {
+            loop {
+                // A full disk shows where it matters; a log that cannot be cut is cut later.
+                let _ = logs::bound(&logs);
+                sleep(LOGS_PACE).await;
+            }
+        };
+        self.tasks.spawn(async move {
+            tokio::select! { () = stopping.cancelled() => {}, () = bound => {} }
+        });
         let (api, teller, stopping) = (self.api.clone(), self.teller.clone(), self.stopping.clone());
         let follow = async move {
             loop {

@@ -25,9 +25,7 @@ fn model(text: &str) -> Model {
     loaded.model.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics))
 }
 
-fn shop() -> Model {
-    model(
-        "ward: 1\nmodel: shop\nzones: { internet: { trust: none }, edge: {}, shop: {} }\n\
+const SHOP: &str = "ward: 1\nmodel: shop\nzones: { internet: { trust: none }, edge: {}, shop: {} }\n\
          data: { order: { class: internal } }\nnodes:\n\
          \x20 customer: { kind: party, zone: internet }\n\
          \x20 gateway: { kind: service, zone: edge, role: gateway, listen: [{ port: 8443, hosts: [shop.example], tls: auto }] }\n\
@@ -40,8 +38,10 @@ fn shop() -> Model {
          \x20 - { id: place, from: gateway, to: orders, carries: [order], via: { allow: [\"POST /orders\"] } }\n\
          \x20 - { id: pay, from: orders, to: payments, carries: [order] }\n\
          \x20 - { id: save, from: orders, to: orders-db, carries: [order] }\n\
-         \x20 - { id: note, from: payments, to: orders, carries: [order] }\n",
-    )
+         \x20 - { id: note, from: payments, to: orders, carries: [order] }\n";
+
+fn shop() -> Model {
+    model(SHOP)
 }
 
 #[test]
@@ -70,6 +70,18 @@ fn upstreams_are_counted_as_the_control_plane_counts_them() {
         plan::upstreams(&shop(), "orders").into_iter().map(|u| (u.node, u.port, u.local_port)).collect();
     let expected = [("orders-db", 5432, 15100), ("payments", 8080, 15101), ("payments", 9090, 15102)];
     assert_eq!(upstreams, expected.map(|(node, port, local)| (node.to_owned(), port, local)));
+}
+
+#[test]
+fn the_request_to_try_is_one_that_passes() {
+    let example = |allow: &str| {
+        let text = SHOP.replace("to: gateway, carries: [order]", &format!("to: gateway, carries: [order]{allow}"));
+        let (options, path) = plan::example_request(&model(&text), "gateway");
+        format!("{options}{path}")
+    };
+    assert_eq!(example(""), "/");
+    assert_eq!(example(", via: { allow: [\"POST /orders\", \"GET /orders/{*}/lines\"] }"), "/orders/1/lines");
+    assert_eq!(example(", via: { allow: [\"POST /login\"] }"), "-X POST /login");
 }
 
 fn ours() -> Environment {
