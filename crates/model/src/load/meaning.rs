@@ -15,6 +15,8 @@ use crate::{
 
 /// Most routes of a gateway: the `allow` entries of its outbound flows.
 pub const ROUTES_MAX: usize = 4_096;
+/// Accounts of Ward itself: the control plane, and the identity that `ward verify` is refused with.
+const RESERVED: [&str; 2] = ["ward-control", "ward-probe"];
 /// Most overlaps reported for a gateway.
 const OVERLAPS_MAX: usize = 50;
 
@@ -53,6 +55,7 @@ pub(crate) fn check(p: &mut Problems<'_>, model: &Model, flows: &[Item<'_>], roo
     facts.emergencies(p, root);
     facts.tests(p, root);
     facts.server_names(p);
+    facts.reserved(p);
     if let Some(item) = root.get("invariants").filter(|_| !model.invariants.is_empty()) {
         warn_unless_enforced(p, &item.at_key(), Place::Section, "invariants");
     }
@@ -330,6 +333,28 @@ impl<'m> Facts<'m, '_> {
     }
 
     /// `<port>.<node>.<namespace>.<trust domain>` is the server name of a mesh connection: at most 253 characters.
+    /// A joiner takes whoever chains to the pinned root and is called `ward-control` for the control plane, in whatever
+    /// namespace: an ordinary node of that name could pose as it. Policies of the root namespace hold for every
+    /// workload, so no workload lives there either.
+    fn reserved(&self, p: &mut Problems<'_>) {
+        let root = &self.model.mesh.root_namespace;
+        for (name, node) in &self.model.nodes {
+            let Some(item) = self.nodes.get(name.as_str()) else { continue };
+            if RESERVED.contains(&name.as_str()) {
+                let message = format!("`{name}` is the name of one of Ward's own identities");
+                p.error("reserved-name", &item.at_key(), message, "give the node another name".to_owned());
+            }
+            if node.namespace == *root {
+                let at = ["namespace", "zone"].iter().find_map(|key| item.get(key));
+                let message =
+                    format!("namespace `{root}` is the mesh's root namespace, where only Ward's own identities are");
+                let help =
+                    "write another `namespace` for the node, or another `root_namespace` under `mesh`".to_owned();
+                p.error("reserved-name", &at.map_or_else(|| item.at_key(), |i| i.at()), message, help);
+            }
+        }
+    }
+
     fn server_names(&self, p: &mut Problems<'_>) {
         for (name, node) in self.model.nodes.iter().filter(|(_, n)| n.under_ward()) {
             let length = "65535.".len()

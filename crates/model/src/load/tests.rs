@@ -541,6 +541,23 @@ fn names_are_unique() {
 }
 
 #[test]
+fn names_of_ward_itself() {
+    let model = "ward: 1\nmodel: m\nmesh: { root_namespace: roof }\nzones: { edge: {}, roof: {} }\nnodes:\n  \
+        ward-control: { kind: service, zone: edge, run: { command: [./a] } }\n  \
+        ward-probe: { kind: party, zone: edge, auth: mtls }\n  \
+        a: { kind: service, zone: roof }\n  \
+        b: { kind: service, zone: edge, namespace: roof }\n  \
+        c: { kind: service, zone: roof, namespace: edge }\n";
+    check_whole(model, expect![[r#"
+        error[reserved-name] 6:3 `ward-control` `ward-control` is the name of one of Ward's own identities; give the node another name
+        error[reserved-name] 7:3 `ward-probe` `ward-probe` is the name of one of Ward's own identities; give the node another name
+        warning[not-enforced] 7:48 `mtls` `mtls` is declared and not enforced yet; today parties are not issued SVIDs, so its flows are refused
+        error[reserved-name] 8:29 `roof` namespace `roof` is the mesh's root namespace, where only Ward's own identities are; write another `namespace` for the node, or another `root_namespace` under `mesh`
+        error[reserved-name] 9:46 `roof` namespace `roof` is the mesh's root namespace, where only Ward's own identities are; write another `namespace` for the node, or another `root_namespace` under `mesh`
+    "#]]);
+}
+
+#[test]
 fn long_server_names() {
     check_whole(
         "ward: 1\nmodel: m\ntrust_domain: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\nzones: { zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz: {} }\nnodes: { n: { kind: service, zone: zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz, attest: token } }\n",
