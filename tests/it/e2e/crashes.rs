@@ -115,6 +115,19 @@ fn a_sidecar_dies_and_its_application_stays() {
 }
 
 #[test]
+fn a_sidecar_that_dies_while_the_control_plane_hangs_goes_on_with_what_it_knew() {
+    let mut mesh = Mesh::started();
+    mesh.get_ok("/call/api/who");
+    kill("STOP", mesh.pid("control plane"));
+    kill("KILL", mesh.pid("api/0 sidecar"));
+    mesh.event("ready", "it is ready again", |event| event["process"] == "api/0 sidecar");
+    assert!(mesh.get_ok("/call/api/who").starts_with("200"), "{}", mesh.logs());
+    assert!(mesh.get_ok("/call/api/env").starts_with("403"), "it forgot what is not allowed");
+    kill("CONT", mesh.pid("control plane"));
+    mesh.stop();
+}
+
+#[test]
 fn an_application_dies_and_comes_back() {
     let mut mesh = Mesh::started();
     let first = mesh.get_ok("/call/api/who");

@@ -59,6 +59,8 @@ const SIDECAR_DEADLINE: Duration = Duration::from_secs(10);
 const CONTROL_STOP_DEADLINE: Duration = Duration::from_secs(10);
 /// How often the size of the logs is looked at.
 const LOGS_PACE: Duration = Duration::from_secs(10);
+/// Longest the control plane may take to make a join token.
+const TOKEN_DEADLINE: Duration = Duration::from_secs(5);
 /// Life of a join token.
 const TOKEN_TTL: Duration = Duration::from_secs(600);
 
@@ -628,7 +630,9 @@ fn fresh_token(api: Api, node: String, file: PathBuf) -> Before {
     Arc::new(move || {
         let (api, node, file) = (api.clone(), node.clone(), file.clone());
         Box::pin(async move {
-            match api.token(&node, TOKEN_TTL).await {
+            // A control plane that hangs must not hold up a sidecar that can go on without it.
+            let asked = timeout(TOKEN_DEADLINE, api.token(&node, TOKEN_TTL)).await;
+            match asked.unwrap_or_else(|_| Err(anyhow::anyhow!("no answer from the control plane"))) {
                 Ok(token) => write_new(&file, token.as_bytes(), 0o600).map_err(|error| format!("{error:#}")),
                 Err(_) if file.exists() => Ok(()),
                 Err(error) => Err(format!("cannot get a join token for {node}: {error:#}")),
