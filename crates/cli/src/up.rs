@@ -155,7 +155,10 @@ async fn live(
             verified = session.verify() => verified,
         };
         match verified {
-            Ok(code) if args.once_verified => return Ok(("verified once", code)),
+            Ok(code) if args.once_verified => {
+                session.tell_nodes().await;
+                return Ok(("verified once", code));
+            }
             Ok(_) => {}
             Err(error) if args.once_verified => return Err(error.context("cannot verify")),
             Err(error) => session.warn(format!("cannot verify: {error:#}")).await,
