@@ -63,15 +63,17 @@ fn an_application_is_stripped_of_everything() {
     let root = Wrapper { root: true, mounts: true, private: "/s/private".into(), paths: Vec::new() };
     let user = User { name: "postgres".into(), uid: 101, gid: 104, home: "/var/lib/postgresql".into() };
     let argv = ["./app".into(), "x".into()];
+    let marks = BTreeMap::from([("WARD_PROCESS".to_owned(), "db/0".into())]);
     assert_eq!(
-        words(&root.application(&place(Some("ward0-db-0")), Some(&user), &argv)),
+        words(&root.application(&place(Some("ward0-db-0")), Some(&user), &marks, &argv)),
         "ip netns exec ward0-db-0 sh -c mount -t tmpfs -o ro,size=4k,mode=0 ward \"$1\" && shift && exec \"$@\" ward \
-         /s/private setpriv --pdeathsig KILL --no-new-privs --inh-caps=-all --bounding-set=-all --reuid 101 --regid 104 \
-         --init-groups ./app x"
+         /s/private setpriv --pdeathsig KILL unshare --pid --fork --kill-child=KILL --mount-proc -- \
+         setpriv --pdeathsig KILL --no-new-privs --inh-caps=-all --bounding-set=-all --reuid 101 --regid 104 \
+         --init-groups sh -c trap : TERM INT HUP; \"$@\"; exit $? ward env WARD_PROCESS=db/0 ./app x"
     );
     let plain = Wrapper { root: false, mounts: false, private: "/s/private".into(), paths: Vec::new() };
     assert_eq!(
-        words(&plain.application(&place(None), Some(&user), &argv)),
+        words(&plain.application(&place(None), Some(&user), &marks, &argv)),
         "setpriv --pdeathsig KILL --no-new-privs ./app x"
     );
     assert_eq!(
@@ -128,10 +130,15 @@ fn a_closed_directory_above_the_model_is_opened_for_the_applications_user_only_a
     let paths = vec![model.clone(), state.clone()];
     let root = Wrapper { root: true, mounts: true, private: state.join("private"), paths: paths.clone() };
     let (home, start) = (home.display(), model.display());
-    let line = words(&root.application(&place(Some("ns")), Some(&other), &["./app".into()]));
+    let line = words(&root.application(&place(Some("ns")), Some(&other), &BTreeMap::new(), &["./app".into()]));
     assert!(line.contains(&format!(" ward {start} {home} clone state / -- sh -c mount ")), "{line}");
     // Its owner may walk there, and a user that is not changed needs no way.
     let own = User { uid: owner, ..other };
-    assert!(!words(&root.application(&place(Some("ns")), Some(&own), &["./app".into()])).contains(" / -- "));
-    assert!(!words(&root.application(&place(Some("ns")), None, &["./app".into()])).contains(" / -- "));
+    assert!(
+        !words(&root.application(&place(Some("ns")), Some(&own), &BTreeMap::new(), &["./app".into()]))
+            .contains(" / -- ")
+    );
+    assert!(
+        !words(&root.application(&place(Some("ns")), None, &BTreeMap::new(), &["./app".into()])).contains(" / -- ")
+    );
 }
