@@ -113,6 +113,7 @@ async fn attach(args: &Args) -> anyhow::Result<ExitCode> {
         dir: state.clone(),
         log: state.join("sidecar.log"),
         marks: Marks::of_process(&state, &label),
+        second: false,
     };
     let log = program.log.clone();
     let sidecar = supervise::keep(program, Restart::Always, None, notices, &tasks);
@@ -209,7 +210,7 @@ async fn run_process(
     };
     let mut env = of_application(&facts);
     Marks::set(&mut env, state, &format!("{instance} application"));
-    let argv = wrapper.application(place, None, &args.command);
+    let argv = wrapper.application(place, None, &BTreeMap::new(), &args.command);
     let mut child = supervise::foreground(&argv, &env, &environment.here)
         .and_then(|mut command| command.spawn())
         .with_context(|| format!("cannot start {}", args.command.first().cloned().unwrap_or_default().display()))?;

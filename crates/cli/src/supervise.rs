@@ -52,8 +52,10 @@ pub(crate) struct Program {
     pub(crate) dir: PathBuf,
     /// Standard output and error go here.
     pub(crate) log: PathBuf,
-    /// Found in `env` too; what is left of the process after it ended is found by them.
+    /// Found in the process's environment; what is left of the process after it ended is found by them.
     pub(crate) marks: Marks,
+    /// Whether it has process numbers of its own and is number 2 there; what we start only waits for it.
+    pub(crate) second: bool,
 }
 
 /// How a process ended.
@@ -266,7 +268,7 @@ impl Keeper {
                     break;
                 }
             };
-            let ending = Ending::of(ended);
+            let ending = self.ending(ended);
             // Whatever the process left behind would hold its ports and files when it is started again.
             marks::kill_all(&self.program.marks);
             if ending == Ending::Code(0) && self.restart == Restart::UnlessDone {
@@ -300,10 +302,13 @@ impl Keeper {
         let order = *self.order.borrow_and_update();
         let Order::Stop(deadline) = order else {
             self.kill(&mut child).await;
-            self.told_stopped(Ending::of(child.wait().await), true, since).await;
+            self.told_stopped(self.ending(child.wait().await), true, since).await;
             return;
         };
         signal(&child, Signal::TERM);
+        if self.program.second {
+            marks::signal_second(&self.program.marks, Signal::TERM);
+        }
         let graceful = async {
             let status = child.wait().await;
             marks::signal_all(&self.program.marks, Signal::TERM);
@@ -324,11 +329,19 @@ impl Keeper {
             () = killed => None,
         };
         match status {
-            Some(status) => self.told_stopped(Ending::of(status), false, since).await,
+            Some(status) => self.told_stopped(self.ending(status), false, since).await,
             None => {
                 self.kill(&mut child).await;
-                self.told_stopped(Ending::of(child.wait().await), true, since).await;
+                self.told_stopped(self.ending(child.wait().await), true, since).await;
             }
+        }
+    }
+
+    /// Who waits for a second process tells of its death by a signal as shells do.
+    fn ending(&self, status: io::Result<ExitStatus>) -> Ending {
+        match Ending::of(status) {
+            Ending::Code(code @ 129..=192) if self.program.second => Ending::Signal(code - 128),
+            other => other,
         }
     }
 

@@ -54,6 +54,13 @@ fn application_is_held(mesh: &Mesh) {
         let answer = mesh.get(&format!("/read{path}")).unwrap();
         assert_eq!(answer.status, 502, "an application read {path}: {}", answer.body);
     }
+    // Two applications of one user: who could trace the other would have its network namespace, and so its identity.
+    let other = mesh.pid("api/0 application");
+    for path in [format!("/proc/{other}/environ"), format!("/proc/{other}/status")] {
+        assert!(fs::metadata(&path).is_ok(), "{path} is not there at all");
+        let answer = mesh.get(&format!("/read{path}")).unwrap();
+        assert_eq!(answer.status, 502, "an application saw another's process: {}", answer.body);
+    }
     let nodes = mesh.ward_json(&["nodes"]).to_string();
     let db = address_of(&nodes, "db/0");
     let refused = mesh.get(&format!("/connect/{db}:5432")).unwrap();

@@ -1,5 +1,5 @@
 //! The pure parts: filters, names, wrapping, finding programs. The rest is proved end to end.
-use std::{ffi::OsStr, fs, os::unix::fs::PermissionsExt as _, path::Path};
+use std::{collections::BTreeMap, ffi::OsStr, fs, os::unix::fs::PermissionsExt as _, path::Path};
 
 use super::{
     Isolation, Place,

@@ -1,6 +1,7 @@
 //! How programs are wrapped: `ip netns exec`, `setpriv` and, for applications, a mount that hides the sidecars' keys.
 //! What is added is only ever less privilege; nothing here starts anything.
 use std::{
+    collections::BTreeMap,
     ffi::OsString,
     fs,
     path::{Path, PathBuf},
@@ -82,9 +83,22 @@ impl Wrapper {
         out
     }
 
-    /// An application: no capability at all, no way to gain one, another user when the model names one, and the
-    /// private directory covered by an empty file system. Without root only the way to gain privileges is closed.
-    pub(crate) fn application(&self, place: &Place, user: Option<&User>, argv: &[OsString]) -> Vec<OsString> {
+    /// Whether applications in `place` see no process but their own: user ids alone do not keep two applications of one
+    /// user apart, and whoever may trace a process has its network namespace, and by that its identity.
+    pub(crate) fn own_processes(&self, place: &Place) -> bool {
+        self.mounts && place.netns.is_some()
+    }
+
+    /// An application: no capability at all, no way to gain one, another user when the model names one, the private
+    /// directory covered by an empty file system, and processes of its own ([`Wrapper::own_processes`]), of which the
+    /// application is number 2 and carries `marks`. Without root only the way to gain privileges is closed.
+    pub(crate) fn application(
+        &self,
+        place: &Place,
+        user: Option<&User>,
+        marks: &BTreeMap<String, OsString>,
+        argv: &[OsString],
+    ) -> Vec<OsString> {
         let mut out = enter(Some(place));
         if self.mounts {
             if out.is_empty() {
@@ -96,6 +110,10 @@ impl Wrapper {
             push(&mut out, &["sh", "-c", cover, "ward"]);
             out.push(self.private.clone().into_os_string());
         }
+        if self.own_processes(place) {
+            push(&mut out, &["setpriv", "--pdeathsig", "KILL"]);
+            push(&mut out, &["unshare", "--pid", "--fork", "--kill-child=KILL", "--mount-proc", "--"]);
+        }
         push(&mut out, &["setpriv", "--pdeathsig", "KILL", "--no-new-privs"]);
         if self.root {
             push(&mut out, &["--inh-caps=-all", "--bounding-set=-all"]);
@@ -103,6 +121,16 @@ impl Wrapper {
         if let (true, Some(user)) = (self.root, user) {
             let (uid, gid) = (user.uid.to_string(), user.gid.to_string());
             push(&mut out, &["--reuid", &uid, "--regid", &gid, "--init-groups"]);
+        }
+        if self.own_processes(place) {
+            // Number 1 cannot be the application: the kernel ignores signals to it that it does not handle. When it ends,
+            // everything in there is killed. The trap keeps it from ending before the application does.
+            push(&mut out, &["sh", "-c", r#"trap : TERM INT HUP; "$@"; exit $?"#, "ward", "env"]);
+            out.extend(marks.iter().map(|(name, value)| {
+                let mut variable = OsString::from(format!("{name}="));
+                variable.push(value);
+                variable
+            }));
         }
         out.extend(argv.iter().cloned());
         out

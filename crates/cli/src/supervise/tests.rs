@@ -96,6 +96,7 @@ impl Trial {
             dir: self.dir.path().to_owned(),
             log: self.dir.path().join("log"),
             marks: Marks::of_process(self.dir.path(), "trial"),
+            second: false,
         };
         keep(program, restart, None, self.sender.clone(), &self.tasks)
     }
@@ -164,6 +165,7 @@ async fn a_program_that_is_not_there_is_told_and_tried_again() {
         dir: trial.dir.path().to_owned(),
         log: trial.dir.path().join("log"),
         marks: Marks::of_process(trial.dir.path(), "trial"),
+        second: false,
     };
     let kept = keep(program, Restart::Always, None, trial.sender.clone(), &trial.tasks);
     let What::Unstartable { error, .. } = trial.next().await else { panic!("not told") };

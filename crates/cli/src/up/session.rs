@@ -208,6 +208,7 @@ impl Session {
             dir: self.state.root().to_owned(),
             log: self.state.log("control"),
             marks: Marks::of_process(self.state.root(), label),
+            second: false,
         };
         self.control = Some(self.keep(program, Restart::Always, None));
         Ok(())
@@ -268,6 +269,7 @@ impl Session {
             dir: self.dir.clone(),
             log: self.state.log(&format!("{file_name}.sidecar")),
             marks: Marks::of_process(self.state.root(), &label),
+            second: false,
         };
         let token = fresh_token(self.api.clone(), spec.node.clone(), token_file);
         let sidecar = self.keep(program, Restart::Always, Some(token));
@@ -365,10 +367,16 @@ impl Session {
         };
         let label = format!("{} application", spec.name());
         let mut env = of_application(&facts);
-        Marks::set(&mut env, self.state.root(), &label);
+        let mut marks = BTreeMap::new();
+        Marks::set(&mut marks, self.state.root(), &label);
+        let second = self.wrapper.own_processes(place);
+        if !second {
+            env.extend(marks.clone());
+        }
         Ok(Some(Program {
-            argv: self.wrapper.application(place, user, &argv),
+            argv: self.wrapper.application(place, user, &marks, &argv),
             env,
+            second,
             dir: self.dir.clone(),
             log: self.state.log(&format!("{}.application", spec.file_name())),
             marks: Marks::of_process(self.state.root(), &label),
