@@ -104,7 +104,7 @@ pub const REQUEST: &[Row] = &[
     each("x-forwarded-client-cert", Remove, Remove, Set, "the peer's identity, as this sidecar verified it"),
     all("x-ward-*", Remove, "reserved"),
     each("x-envoy-*", Remove, Keep, Keep, "some peers act on them; not believed from outside"),
-    each("ward-probe", Remove, Remove, Read, "only the control plane's probes carry it, and only between proxies"),
+    each("ward-probe", Read, Remove, Read, "only a nonce that the control plane announced means anything, for seconds"),
 ];
 
 /// Responses, on their way back through the same side.

@@ -203,7 +203,7 @@ impl Session {
                 self.outbound(view, ask, pool)
             }
             Role::Inbound { port } => self.inbound(view, ask, *port),
-            Role::Gateway { port, .. } => self.gateway(view, ask, *port),
+            Role::Gateway { port, .. } => self.tested(ask, self.gateway(view, ask, *port)),
         }
     }
 
@@ -232,10 +232,12 @@ impl Session {
         if self.peer_until.is_some_and(|until| self.worker.clock().now() > until) {
             return Err(self.expired(view, ask, port, pool));
         }
-        let probe = self.is_probe(ask);
-        let mut admitted = self.admit_to(view, ask, port, pool);
-        if probe {
-            // What Ward does to test itself is nobody's traffic: decided and recorded like any, and not counted.
+        self.tested(ask, self.admit_to(view, ask, port, pool))
+    }
+
+    /// What Ward does to test itself is nobody's traffic: decided and recorded like any, and not counted.
+    fn tested(&self, ask: &Ask<'_>, mut admitted: Result<Grant, Refusal>) -> Result<Grant, Refusal> {
+        if self.is_probe(ask) {
             match &mut admitted {
                 Ok(grant) => (grant.probe, grant.series) = (true, Series::uncounted()),
                 Err(refusal) => refusal.series = Series::uncounted(),
@@ -435,7 +437,7 @@ impl Session {
             sni: request.sni.unwrap_or_default().to_owned(),
             request_id: ask.headers.first("x-request-id").map(text).unwrap_or_default(),
             status: if allowed || view.snapshot.dry_run { 0 } else { 403 },
-            probe: matches!(self.role, Role::Inbound { .. }) && self.is_probe(ask),
+            probe: matches!(self.role, Role::Inbound { .. } | Role::Gateway { .. }) && self.is_probe(ask),
         }
     }
 

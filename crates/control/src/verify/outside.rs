@@ -1,5 +1,5 @@
-//! What a party could try at a gateway, tried by the control plane itself: a path that nobody declared, and no TLS. A
-//! request that must pass is not sent from here, because it would be a real one.
+//! What a party may do at a gateway and what it could try, tried by the control plane itself: what is declared, a path
+//! that nobody declared, and no TLS. The gateway answers a request with the announced nonce itself.
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
@@ -20,7 +20,7 @@ use tokio::{
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use wire::v1::ProbeResult;
 
-use super::{Variant, plan::Case};
+use super::{Expect, Variant, plan::Case};
 use crate::{
     issuer::TlsTime,
     plane::{Current, Plane},
@@ -36,6 +36,7 @@ pub(super) async fn attempt(
     current: &Current,
     target: &Reach,
     case: &Case,
+    nonce: &str,
 ) -> Result<ProbeResult, String> {
     let listens = current.model.nodes.get(case.to.as_str()).map(|n| n.listen.as_slice()).unwrap_or_default();
     let listen = listens.iter().find(|l| l.port == case.port).ok_or("the gateway does not listen there")?;
@@ -51,7 +52,7 @@ pub(super) async fn attempt(
                 drop(proven);
                 plaintext(address, &host).await
             }
-            _ => undeclared(proven, &host, case).await,
+            _ => request(proven, &host, case, nonce).await,
         }
         .map_err(|why| format!("{address}: {why}"))
     };
@@ -92,21 +93,29 @@ async fn plaintext(address: SocketAddr, host: &str) -> Result<ProbeResult, Strin
     Ok(ProbeResult { outcome: outcome.to_owned(), ..ProbeResult::default() })
 }
 
-async fn undeclared(stream: TlsStream<TcpStream>, host: &str, case: &Case) -> Result<ProbeResult, String> {
+async fn request(stream: TlsStream<TcpStream>, host: &str, case: &Case, nonce: &str) -> Result<ProbeResult, String> {
     let (mut sender, connection) =
         hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|e| e.to_string())?;
     let request = Request::builder()
         .method(case.method.as_str())
         .uri(&case.path)
         .header(header::HOST, host)
+        .header("ward-probe", nonce)
         .body(Empty::<Bytes>::new())
         .map_err(|e| e.to_string())?;
-    let exchange = async move { sender.send_request(request).await.map(|response| response.status()) };
-    let status = tokio::select! {
-        status = exchange => status.map_err(|e| e.to_string())?,
+    let exchange = async move { sender.send_request(request).await.map(|response| response.into_parts().0) };
+    let answer = tokio::select! {
+        answer = exchange => answer.map_err(|e| e.to_string())?,
         ended = connection => return Err(ended.err().map_or_else(|| "closed".to_owned(), |e| e.to_string())),
     };
+    let answered_itself = answer.headers.get("ward-probe-result").is_some_and(|v| v == "passed");
+    let status = answer.status;
     let outcome = match status {
+        // Anything else that looks like success came from behind the gateway: it let a probe through.
+        StatusCode::NO_CONTENT if answered_itself => "passed",
+        _ if status.is_success() && case.expect == Expect::Pass => {
+            return Err(format!("it answers {status} and not as a proxy answers a probe, which proves nothing"));
+        }
         StatusCode::FORBIDDEN | StatusCode::NOT_FOUND | StatusCode::MISDIRECTED_REQUEST => "refused",
         status if status.is_server_error() => return Err(format!("it answers {status}, which proves nothing")),
         _ => "passed",

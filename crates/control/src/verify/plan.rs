@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 
 use http::HeaderMap;
 use model::{
-    Flow, ListenTls, Mode, Model, Node, NodeKind, Protocol, Role, Serve,
+    Auth, Flow, ListenTls, Mode, Model, Node, NodeKind, Protocol, Role, Serve,
     allow::{AllowEntry, PathPattern, Segment},
 };
 
@@ -93,14 +93,16 @@ fn of_flow(model: &Model, flow: &Flow, running: &BTreeMap<String, Running>, case
         });
     };
     if target.role == Some(Role::Gateway) && source.kind == NodeKind::Party {
-        open(
-            "it comes from outside: a probe would be a real request, because a gateway believes no caller who says that he probes".to_owned(),
-            cases,
-        );
-        if running.contains_key(flow.to.as_str()) {
-            at_gateway(model, flow, target, cases);
+        if source.auth == Some(Auth::Mtls) {
+            return open(format!("`{}` comes with a certificate of its own, which nobody else has", flow.from), cases);
         }
-        return;
+        if !running.contains_key(flow.to.as_str()) {
+            return open(format!("no instance of `{}` that answers is connected", flow.to), cases);
+        }
+        if !target.listen.iter().any(|l| l.tls == ListenTls::Auto) {
+            return open(format!("no listener of `{}` has a certificate of ours to know it by", flow.to), cases);
+        }
+        return at_gateway(model, flow, target, cases);
     }
     if !has_mesh_port(target) {
         return open(format!("`{}` has no sidecar that could answer a probe", flow.to), cases);
@@ -119,18 +121,31 @@ fn of_flow(model: &Model, flow: &Flow, running: &BTreeMap<String, Running>, case
     }
 }
 
-/// What a party could try at the listeners whose certificate is ours, so that we know whom we ask.
+/// What a party may do and what it could try, at the listeners whose certificate is ours, so that we know whom we ask.
 fn at_gateway(model: &Model, flow: &Flow, gateway: &Node, cases: &mut Vec<Case>) {
     let undeclared = format!("/{FILLER}/undeclared");
     // A flow without `allow` routes every path.
     let routed = |f: &Flow| f.via.allow.as_ref().is_none_or(|all| all.iter().any(|e| e.matches("GET", &undeclared)));
     let open = model.flows_from(flow.to.as_str()).any(|f| active(f) && routed(f));
+    let requests = asked(model, flow);
     for listen in gateway.listen.iter().filter(|l| l.tls == ListenTls::Auto) {
         let case = |variant, request| base(flow, listen.port, Protocol::Http, variant, request, Expect::Fail);
+        for (method, path) in &requests {
+            cases.push(Case { expect: Expect::Pass, ..case(Variant::Flow, (method, path)) });
+        }
         if !open {
             cases.push(case(Variant::WrongRequest, ("GET", &undeclared)));
         }
         cases.push(case(Variant::Plaintext, ("GET", "/")));
+    }
+}
+
+/// The requests of a flow into a gateway: its own, else those that the gateway sends on.
+fn asked(model: &Model, flow: &Flow) -> Vec<(String, String)> {
+    let on = || model.flows_from(flow.to.as_str()).filter(|f| active(f)).flat_map(|f| f.via.allow.iter().flatten());
+    match &flow.via.allow {
+        None if on().next().is_some() => on().map(|e| (method_of(e, Protocol::Http), filled(&e.path))).collect(),
+        _ => requests_of(flow, Protocol::Http),
     }
 }
 

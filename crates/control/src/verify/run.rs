@@ -209,8 +209,13 @@ async fn attempt(
     };
     let target = pick(&case.to).ok_or_else(|| format!("no instance of `{}` is connected", case.to))?;
     if current.model.nodes.get(case.from.as_str()).is_some_and(|n| n.kind == NodeKind::Party) {
-        let result = outside::attempt(plane, current, target, case).await?;
-        return Ok(Answer { target: target.instance.clone(), result });
+        let nonce = random_hex().ok_or("no random bytes")?;
+        if case.variant != Variant::Plaintext {
+            announce(plane, target, &nonce).await?;
+        }
+        let result = outside::attempt(plane, current, target, case, &nonce).await;
+        plane.verifier.forget(&nonce, "");
+        return Ok(Answer { target: target.instance.clone(), result: result? });
     }
     let source = pick(&case.from).ok_or_else(|| format!("no instance of `{}` is connected", case.from))?;
     let expected = current.model.spiffe_id(&case.to).ok_or("the target has no identity")?;
@@ -254,29 +259,28 @@ async fn ask(
     source: &Reach,
     target: &Reach,
     probe: Probe,
-    announce: bool,
+    expected: bool,
 ) -> Result<ProbeResult, String> {
-    if announce {
-        let held = plane.verifier.await_held(&target.instance, &probe.nonce);
-        let ttl = u32::try_from((PROBE_TIMEOUT + RESULT_GRACE).as_secs()).unwrap_or(u32::MAX);
-        let nonce = ProbeNonce { nonce: probe.nonce.clone(), ttl };
-        let told = ReportResponse { acked: 0, probes: Vec::new(), nonces: vec![nonce] };
-        tell(target, told).await?;
-        match tokio::time::timeout(HELD_TIMEOUT, held).await {
-            Ok(Ok(())) => {}
-            _ => {
-                return Err(format!(
-                    "`{}` did not confirm that it expects the probe; it was not sent",
-                    target.instance
-                ));
-            }
-        }
+    if expected {
+        announce(plane, target, &probe.nonce).await?;
     }
     let result = plane.verifier.await_result(&source.instance, &probe.id);
     tell(source, ReportResponse { acked: 0, probes: vec![probe], nonces: Vec::new() }).await?;
     match tokio::time::timeout(PROBE_TIMEOUT + RESULT_GRACE, result).await {
         Ok(Ok(result)) => Ok(result),
         _ => Err(format!("`{}` did not say what came of the probe", source.instance)),
+    }
+}
+
+/// Tells the destination of a nonce and waits until it honours it.
+async fn announce(plane: &Plane, target: &Reach, nonce: &str) -> Result<(), String> {
+    let held = plane.verifier.await_held(&target.instance, nonce);
+    let ttl = u32::try_from((PROBE_TIMEOUT + RESULT_GRACE).as_secs()).unwrap_or(u32::MAX);
+    let nonces = vec![ProbeNonce { nonce: nonce.to_owned(), ttl }];
+    tell(target, ReportResponse { acked: 0, probes: Vec::new(), nonces }).await?;
+    match tokio::time::timeout(HELD_TIMEOUT, held).await {
+        Ok(Ok(())) => Ok(()),
+        _ => Err(format!("`{}` did not confirm that it expects the probe; it was not sent", target.instance)),
     }
 }
 

@@ -38,7 +38,8 @@ fn every_flow_every_weaker_variant_every_absent_edge() {
         SHOP,
         &ALL,
         &expect![[r#"
-            checkout customer>gateway:8443 Flow - Pass UNVERIFIABLE it comes from outside: a probe would be a real request, because a gateway believes no caller who says that he probes
+            checkout customer>gateway:8443 Flow GET /orders/ward-probe Pass
+            checkout customer>gateway:8443 Flow POST /orders Pass
             checkout customer>gateway:8443 WrongRequest GET /ward-probe/undeclared Fail
             checkout customer>gateway:8443 Plaintext GET / Fail
             place gateway>orders:8080 Flow GET /orders/ward-probe Pass
@@ -81,7 +82,7 @@ fn what_does_not_run_cannot_be_tried() {
         SHOP,
         &[("orders", "loopback"), ("orders-db", "loopback")],
         &expect![[r#"
-            checkout customer>gateway:8443 Flow - Pass UNVERIFIABLE it comes from outside: a probe would be a real request, because a gateway believes no caller who says that he probes
+            checkout customer>gateway:8443 Flow - Pass UNVERIFIABLE no instance of `gateway` that answers is connected
             place gateway>orders:8080 Flow - Pass UNVERIFIABLE no instance of `gateway` that sends is connected
             charge orders>payments:8080 Flow - Pass UNVERIFIABLE no instance of `payments` that answers is connected
             save orders>orders-db:5432 Flow connect Pass
@@ -208,8 +209,8 @@ async fn answers_become_verdicts() {
     assert!(!wrong.is_empty() && wrong.iter().all(|w| w.ends_with("AbsentEdge")), "{wrong:?}");
     assert_eq!(verified_flows(&lines), ["charge", "place", "save"]);
     let open: Vec<_> = lines.iter().filter(|l| l.verdict == Verdict::Unverifiable).map(|l| l.flow.as_deref()).collect();
-    // A party's flow cannot be probed, and who has no certificate of ours is not asked.
-    assert_eq!(open, [Some("checkout"); 3]);
+    // Nobody plays the listener for callers from outside.
+    assert_eq!(open, [Some("checkout"); 4]);
 }
 
 #[tokio::test]
@@ -249,13 +250,14 @@ async fn a_gateway_is_tried_from_outside() {
     let port = listener.local_addr().unwrap().port();
     mesh.apply(&SHOP.replace("8443", &port.to_string())).await;
     let gateway = mesh.join("gateway").await;
-    let _report = gateway.report("gateway/0", "127.0.0.1:15008").await;
+    let report = gateway.report("gateway/0", "127.0.0.1:15008").await;
+    mesh.tasks.spawn(play(report, |_| "failed", true));
     let (key, csr) = identity::csr::new().unwrap();
     let ask = SignRequest { csr, kind: Kind::Server.into(), listen_port: u32::from(port) };
     let issued = IdentityClient::new(gateway.channel.clone()).sign(ask).await.unwrap().into_inner();
     let chain = issued.chain.into_iter().map(CertificateDer::from).collect();
     let config = identity::gateway_server_config(chain, &key, vec![b"http/1.1".to_vec()]).unwrap();
-    // A gateway that lets everybody through to the application, as none should.
+    // A gateway that answers the probe it was told of on any path, as none should.
     let tasks = mesh.tasks.clone();
     mesh.tasks.spawn(async move {
         let acceptor = tokio_rustls::TlsAcceptor::from(config);
@@ -263,9 +265,12 @@ async fn a_gateway_is_tried_from_outside() {
             let handshake = acceptor.accept(stream);
             tasks.spawn(async move {
                 let Ok(stream) = handshake.await else { return };
-                let answer = hyper::service::service_fn(|_| async {
-                    let body = http_body_util::Full::new(bytes::Bytes::new());
-                    Ok::<_, std::convert::Infallible>(http::Response::new(body))
+                let answer = hyper::service::service_fn(|request: http::Request<_>| async move {
+                    let told = request.headers().get("ward-probe").is_some_and(|nonce| nonce.len() == 32);
+                    let _: hyper::body::Incoming = request.into_body();
+                    let answer = http::Response::builder().status(if told { 204 } else { 200 });
+                    let answer = answer.header("ward-probe-result", "passed");
+                    answer.body(http_body_util::Full::new(bytes::Bytes::new()))
                 });
                 let served = hyper::server::conn::http1::Builder::new();
                 let _ = served.serve_connection(hyper_util::rt::TokioIo::new(stream), answer).await;
@@ -282,5 +287,7 @@ async fn a_gateway_is_tried_from_outside() {
         .filter(|l| l.flow.as_deref() == Some("checkout"))
         .map(|l| format!("{:?} {:?} {} {:?}", l.variant, l.verdict, l.status, l.outcome))
         .collect();
-    assert_eq!(of, ["Flow Unverifiable 0 \"\"", "WrongRequest Violated 200 \"passed\"", "Plaintext Ok 0 \"blocked\""]);
+    assert!(of.iter().any(|l| l == "Flow Ok 204 \"passed\""), "{of:?}");
+    assert!(of.iter().all(|l| !l.starts_with("Flow ") || l == "Flow Ok 204 \"passed\""), "{of:?}");
+    assert_eq!(of[of.len() - 2..], ["WrongRequest Violated 204 \"passed\"", "Plaintext Ok 0 \"blocked\""]);
 }

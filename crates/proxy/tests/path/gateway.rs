@@ -12,7 +12,7 @@ use crate::{
 
 pub struct Gateway {
     pub address: SocketAddr,
-    _gateway: Node,
+    node: Node,
     _orders: Node,
 }
 
@@ -61,7 +61,7 @@ fn gateway(mesh: &Mesh, app: SocketAddr, tls: &str) -> Gateway {
     let mut identity = mesh.identity("edge");
     identity.server_certificates.insert(8443, mesh.server_certificate(&["shop.example"]));
     let node = mesh.node_with(identity, "", resources).unwrap_or_else(|e| panic!("{e:?}"));
-    Gateway { address: node.address(&Kind::Gateway(8443)), _gateway: node, _orders: orders }
+    Gateway { address: node.address(&Kind::Gateway(8443)), node, _orders: orders }
 }
 
 pub fn plain_gateway(mesh: &Mesh, app: SocketAddr) -> Gateway {
@@ -127,6 +127,29 @@ async fn nothing_from_outside_is_believed() {
         assert!(seen.contains(set), "{set} not in {seen}");
     }
     assert!(!answer.to_ascii_lowercase().contains("server: echo"), "{answer}");
+}
+
+#[tokio::test]
+async fn an_announced_probe_is_answered_at_the_gateway_after_policy_and_routing() {
+    let gateway = plain_gateway(&Mesh::new(), app::echo().await);
+    let probe = |path: &str| {
+        let head =
+            format!("GET {path} HTTP/1.1\r\nHost: shop.example\r\nConnection: close\r\nWard-Probe: 00ff\r\n\r\n");
+        raw(gateway.address, head)
+    };
+    // A caller's guess is a request like any other, and goes on without the header.
+    let answer = probe("/orders/7").await;
+    assert!(status(&answer) == 200 && !body(&answer).to_ascii_lowercase().contains("ward-probe"), "{answer}");
+    let proxy = &gateway.node.proxy;
+    let now = proxy.clock().unix_ms();
+    proxy.nonces().announce([("00ff".to_owned(), now + 60_000)], now);
+    let answer = probe("/orders/7").await;
+    assert!(status(&answer) == 204 && answer.contains("ward-probe-result: passed"), "{answer}");
+    for (path, want) in [("/forbidden", 403), ("/orders/7/8", 404)] {
+        assert_eq!(status(&probe(path).await), want, "{path}");
+    }
+    let counted: u64 = proxy.flow_counts().iter().map(|count| count.requests).sum();
+    assert_eq!(counted, 1, "probes are nobody's traffic");
 }
 
 #[tokio::test]
