@@ -1,4 +1,5 @@
-//! `ward policy`: what the model means in the words of Istio, and whether the model's own tests hold. Offline.
+//! `ward policy`: what the model means in the words of Istio, whether the model's own tests hold, and what any request is
+//! answered. Offline.
 use std::{
     path::{Path, PathBuf},
     process::ExitCode,
@@ -19,6 +20,8 @@ use crate::{
     output::{self, Output},
 };
 
+mod check;
+
 /// Look into what the model allows
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -30,6 +33,7 @@ pub(crate) struct Args {
 enum Command {
     Show(Show),
     Test(Test),
+    Check(check::Check),
 }
 
 /// Print the AuthorizationPolicies of a node: those its flows mean, then those written by hand
@@ -75,6 +79,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.command {
         Command::Show(args) => show(args),
         Command::Test(args) => test(args),
+        Command::Check(args) => check::run(&args),
     }
 }
 

@@ -1,5 +1,5 @@
-//! The standard resources Ward reads and writes: `security.istio.io/v1` AuthorizationPolicy. Shapes only; what they
-//! mean is decided in `policy`.
+//! The standard resources Ward reads and writes: `security.istio.io/v1` AuthorizationPolicy, PeerAuthentication,
+//! RequestAuthentication. Shapes only; what they mean is decided in `policy`.
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -224,4 +224,151 @@ pub struct Condition {
     /// None of these.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_values: Vec<String>,
+}
+
+/// `security.istio.io/v1` PeerAuthentication: whether a port asks for mutual TLS.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PeerAuthentication {
+    /// `security.istio.io/v1` (or `v1beta1`).
+    pub api_version: String,
+    /// `PeerAuthentication`.
+    pub kind: String,
+    /// Name, namespace.
+    pub metadata: Metadata,
+    /// The setting.
+    #[serde(default)]
+    pub spec: PeerSpec,
+}
+
+/// The `spec` of a PeerAuthentication.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PeerSpec {
+    /// Which workloads; without labels, every workload of the namespace (of the mesh, in the root namespace).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selector: Option<Selector>,
+    /// For every port; absent inherits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mtls: Option<Mtls>,
+    /// For single ports of the workload; needs a selector.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub port_level_mtls: BTreeMap<u16, Mtls>,
+}
+
+/// `mtls:` of a PeerAuthentication.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mtls {
+    /// UNSET when absent.
+    #[serde(default)]
+    pub mode: MtlsMode,
+}
+
+/// What a port asks of its peers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum MtlsMode {
+    /// What the wider scope says.
+    #[default]
+    Unset,
+    /// Plaintext only.
+    Disable,
+    /// Mutual TLS or plaintext.
+    Permissive,
+    /// Mutual TLS only.
+    Strict,
+}
+
+/// `security.istio.io/v1` RequestAuthentication: which tokens are accepted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RequestAuthentication {
+    /// `security.istio.io/v1` (or `v1beta1`).
+    pub api_version: String,
+    /// `RequestAuthentication`.
+    pub kind: String,
+    /// Name, namespace.
+    pub metadata: Metadata,
+    /// The rules.
+    #[serde(default)]
+    pub spec: RequestSpec,
+}
+
+/// The `spec` of a RequestAuthentication.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RequestSpec {
+    /// Which workloads; exclusive with `target_refs`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selector: Option<Selector>,
+    /// Which resources; exclusive with `selector`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub target_refs: Vec<TargetRef>,
+    /// A token is valid when it is by any of these.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub jwt_rules: Vec<JwtRule>,
+}
+
+/// One issuer of tokens.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct JwtRule {
+    /// The token's `iss`; empty accepts any issuer whose keys stand in `jwks_uri`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub issuer: String,
+    /// The token's `aud` has one of these; empty is any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub audiences: Vec<String>,
+    /// Where the keys are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwks_uri: Option<String>,
+    /// The keys themselves, as a JSON Web Key Set; before `jwks_uri`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jwks: Option<String>,
+    /// Headers that may carry the token; without any place, `Authorization: Bearer` and the parameter `access_token`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub from_headers: Vec<JwtHeader>,
+    /// Query parameters that may carry the token.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub from_params: Vec<String>,
+    /// Cookies that may carry the token.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub from_cookies: Vec<String>,
+    /// Header that carries the token's payload, base64url, to the application.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_payload_to_header: Option<String>,
+    /// Claims that are copied to headers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub output_claim_to_headers: Vec<ClaimToHeader>,
+    /// Whether the application gets the token too.
+    #[serde(default)]
+    pub forward_original_token: bool,
+    /// How long fetching keys may take, as written; 5 s when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<String>,
+    /// Claims that are lists of words in one text, beside `scope` and `permission`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub space_delimited_claims: Vec<String>,
+}
+
+/// A header that may carry a token.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct JwtHeader {
+    /// Its name.
+    pub name: String,
+    /// What stands before the token, `Bearer `.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub prefix: String,
+}
+
+/// A claim copied to a header.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ClaimToHeader {
+    /// Name of the header.
+    pub header: String,
+    /// Name of the claim; `.` goes into nested ones.
+    pub claim: String,
 }

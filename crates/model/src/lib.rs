@@ -13,5 +13,5 @@ pub mod words;
 pub use closest::closest;
 pub use diagnostic::{Diagnostic, Severity, SourceFile};
 pub use id::{Name, SpiffeId, TrustDomain};
-pub use load::{Loaded, load, policy_diagnostic};
+pub use load::{Documents, Loaded, load, load_documents, policy_diagnostic};
 pub use mesh::*;

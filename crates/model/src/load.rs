@@ -4,8 +4,12 @@
 //! fields and references out of it, `meaning` asks what the whole says (DESIGN §2). Reading is pure: no file, no clock.
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{Diagnostic, Emergency, Model, Name, Severity, SourceFile, TrustDomain};
+use crate::{
+    Diagnostic, Emergency, Model, Name, Severity, SourceFile, TrustDomain,
+    istio::{AuthorizationPolicy, PeerAuthentication, RequestAuthentication},
+};
 
+mod authentication;
 mod flows;
 mod meaning;
 mod nouns;
@@ -23,6 +27,7 @@ pub use yaml::{YAML_DEPTH_MAX, YAML_NODES_MAX};
 
 use problems::{At, Problems};
 use read::Item;
+use resources::Beside;
 use yaml::Yaml;
 
 /// Largest file of a model, in bytes.
@@ -94,9 +99,36 @@ pub fn load(files: &[SourceFile]) -> Loaded {
         return Loaded { model: None, diagnostics: vec![no_model(help, found)] };
     }
     let model = root.and_then(|root| read_model(&mut p, &root));
-    let policies = resources::read(&mut p, &resources, model.as_ref());
-    let model = model.filter(|_| p.errors() == 0).map(|model| Model { policies, ..model });
+    let found = resources::read(&mut p, &resources, Beside::Model(model.as_ref()));
+    let model = model.filter(|_| p.errors() == 0).map(|model| Model { policies: found.policies, ..model });
     Loaded { model, diagnostics: p.finish() }
+}
+
+/// The standard resources of a directory without a model, and what is wrong with them.
+#[derive(Clone, Debug, Default)]
+pub struct Documents {
+    /// AuthorizationPolicies, in the order read.
+    pub policies: Vec<AuthorizationPolicy>,
+    /// PeerAuthentications.
+    pub peers: Vec<PeerAuthentication>,
+    /// RequestAuthentications.
+    pub tokens: Vec<RequestAuthentication>,
+    /// Errors and warnings, by file and place. With an error the documents are only fit for further checks.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Reads standard resources that stand alone, where Istio's meaning holds and no flow limits them.
+pub fn load_documents(files: &[SourceFile]) -> Documents {
+    let mut p = Problems::new(files);
+    let parsed = parse_all(&mut p, files);
+    let mut items = Vec::new();
+    for (file, documents) in parsed.iter().enumerate() {
+        for yaml in documents.iter().filter(|yaml| !(yaml.is_null() && yaml.span.is_empty())) {
+            items.push(Item { yaml, key: None, path: String::new(), file });
+        }
+    }
+    let found = resources::read(&mut p, &items, Beside::Nothing);
+    Documents { diagnostics: p.finish(), ..found }
 }
 
 /// A diagnostic about a policy beside the model, for who compiles policies: `policy` is `<namespace>/<name>`, `field`

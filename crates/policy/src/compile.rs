@@ -9,9 +9,10 @@ use model::{
 };
 
 use crate::{
-    CompileError, RuleRef,
+    CompileError, RuleRef, Semantics,
     matcher::{
-        Check, Cidr, HostPattern, Matcher, Methods, PathMatch, Reading, ServiceAccount, Template, TemplateFault, Text,
+        Check, Cidr, HostPattern, Matcher, Methods, NamespacePattern, PathMatch, Reading, ServiceAccount, Template,
+        TemplateFault, Text,
     },
     path::{canonical_spelling, never_normal, normalize_path},
     rules::{PolicyInfo, Rule, Workload, audit_from_str},
@@ -23,6 +24,8 @@ const DRY_RUN_ANNOTATION: &str = "istio.io/dry-run";
 const CLUSTER_LOCAL: &str = "cluster.local";
 /// Most values of `serviceAccounts` (Istio API).
 const SERVICE_ACCOUNTS_MAX: usize = 16;
+/// Most `targetRefs` (Istio API).
+const TARGETS_MAX: usize = 16;
 
 /// Namespace of a policy; Kubernetes' default when it names none.
 pub(crate) fn namespace(policy: &AuthorizationPolicy) -> &str {
@@ -34,15 +37,44 @@ pub(crate) fn full_name(policy: &AuthorizationPolicy) -> String {
     format!("{}/{}", namespace(policy), policy.metadata.name)
 }
 
-/// Whether a policy selects a workload: same or root namespace, and every label of the selector. One with `targetRefs`
-/// or a faulty label selects everything in its namespace, so that it is compiled, and refused.
-pub(crate) fn selects(policy: &AuthorizationPolicy, workload: &Workload) -> bool {
-    let namespace = namespace(policy);
+/// Whether a policy selects a workload: same or root namespace, and every label of the selector, or one of its
+/// `targetRefs`. One that says both, or whose label or target is faulty, selects everything in its namespace, so that it
+/// is compiled, and refused.
+pub(crate) fn selects(semantics: Semantics, policy: &AuthorizationPolicy, workload: &Workload) -> bool {
+    let refs = &policy.spec.target_refs;
+    let selector = policy.spec.selector.as_ref();
+    if !refs.is_empty() && selector.is_none() {
+        return refs.iter().any(|one| refers(semantics, one, namespace(policy), workload));
+    }
+    scope_selects(namespace(policy), selector, workload)
+}
+
+/// The same for any resource with a selector.
+pub(crate) fn scope_selects(namespace: &str, selector: Option<&istio::Selector>, workload: &Workload) -> bool {
     (namespace == workload.namespace || namespace == workload.root_namespace)
-        && policy.spec.selector.as_ref().is_none_or(|selector| {
+        && selector.is_none_or(|selector| {
             let mut labels = selector.match_labels.iter();
             labels.all(|(name, value)| faulty_label(name, value) || workload.labels.get(name) == Some(value))
         })
+}
+
+const GATEWAY_API: &str = "gateway.networking.k8s.io";
+
+/// Whether a target is the workload. To Istio only gateways are, by the label their Deployment carries: a Service or
+/// ServiceEntry means a waypoint, never the workload. To Ward a node is the Service, and the Gateway, of its name.
+pub(crate) fn refers(semantics: Semantics, target: &istio::TargetRef, namespace: &str, workload: &Workload) -> bool {
+    let label = |name: &str| workload.labels.get(name) == Some(&target.name);
+    let here = namespace == workload.namespace;
+    let is_node = semantics == Semantics::Ward && label(istio::NODE_LABEL);
+    match (target.group.as_str(), target.kind.as_str()) {
+        (GATEWAY_API, "Gateway") => here && (label("gateway.networking.k8s.io/gateway-name") || is_node),
+        (GATEWAY_API, "GatewayClass") => {
+            namespace == workload.root_namespace && label("gateway.networking.k8s.io/gateway-class-name")
+        }
+        ("" | "core", "Service") => here && is_node,
+        ("networking.istio.io", "ServiceEntry") => false,
+        _ => here,
+    }
 }
 
 /// A label is a name and a whole value.
@@ -59,6 +91,7 @@ pub(crate) struct Compiled {
 
 /// Compiles policies one after the other and gathers what is said about them.
 pub(crate) struct Compiler<'a> {
+    semantics: Semantics,
     workload: &'a Workload,
     policy: String,
     namespace: String,
@@ -70,8 +103,9 @@ pub(crate) struct Compiler<'a> {
 }
 
 impl<'a> Compiler<'a> {
-    pub(crate) fn new(workload: &'a Workload) -> Self {
+    pub(crate) fn new(semantics: Semantics, workload: &'a Workload) -> Self {
         Self {
+            semantics,
             workload,
             policy: String::new(),
             namespace: String::new(),
@@ -98,15 +132,17 @@ impl<'a> Compiler<'a> {
                 Audit::Critical
             }),
         };
-        let rules = policy
-            .spec
-            .rules
-            .iter()
-            .enumerate()
-            .map(|(number, rule)| {
-                self.rule(RuleRef { policy: index, rule: u32::try_from(number).unwrap_or(u32::MAX) }, rule)
-            })
-            .collect();
+        let mut rules: Vec<Rule> = Vec::with_capacity(policy.spec.rules.len());
+        for (number, rule) in policy.spec.rules.iter().enumerate() {
+            let at = RuleRef { policy: index, rule: u32::try_from(number).unwrap_or(u32::MAX) };
+            if action == Action::Custom {
+                self.custom(&format!("spec.rules[{number}]"), rule);
+            }
+            let mut rule = self.rule(at, rule);
+            let mut checks = rule.from.iter().chain(&rule.to).flatten().chain(&rule.when);
+            rule.http_only = action == Action::Allow && checks.any(|check| check.matcher.http_only());
+            rules.push(rule);
+        }
         let info = PolicyInfo {
             name: self.policy.as_str().into(),
             flow: policy.metadata.annotations.get(FLOW_ANNOTATION).map(|flow| flow.as_str().into()),
@@ -128,15 +164,20 @@ impl<'a> Compiler<'a> {
         if policy.metadata.name.is_empty() {
             self.error("metadata.name", "the policy has no name", "name it");
         }
-        if !policy.spec.target_refs.is_empty() {
-            self.error("spec.targetRefs", "targetRefs are not supported yet", "select workloads with `selector`");
-        }
+        self.targets(policy);
         if let Some(selector) = &policy.spec.selector {
             for (name, value) in &selector.match_labels {
                 if faulty_label(name, value) {
                     let at = format!("spec.selector.matchLabels[{name}]");
                     self.error(&at, "a label is compared whole, without wildcards", "write the label's full value");
                 }
+            }
+        }
+        if policy.spec.rules.is_empty() {
+            match policy.spec.action {
+                Action::Custom => self.error("spec.rules", "a CUSTOM policy without rules never asks", "write `[{}]`"),
+                Action::Deny => self.warn("spec.rules", "a DENY policy without rules denies nothing", "write `[{}]`"),
+                Action::Allow | Action::Audit => {}
             }
         }
         match (policy.spec.action, &policy.spec.provider) {
@@ -155,10 +196,81 @@ impl<'a> Compiler<'a> {
         }
     }
 
+    /// What a policy is attached to, when it names targets.
+    fn targets(&mut self, policy: &AuthorizationPolicy) {
+        let refs = &policy.spec.target_refs;
+        if refs.len() > TARGETS_MAX {
+            self.error("spec.targetRefs", format!("more than {TARGETS_MAX} targets"), "split the policy");
+        }
+        if !refs.is_empty() && policy.spec.selector.is_some() {
+            self.error("spec.targetRefs", "targetRefs and selector exclude each other", "keep one of them");
+        }
+        for (i, target) in refs.iter().enumerate() {
+            let at = format!("spec.targetRefs[{i}]");
+            if target.name.is_empty() {
+                self.error(&at, "a target needs a name", "name it");
+            }
+            if target.namespace.as_deref().is_some_and(|other| other != self.namespace && !other.is_empty()) {
+                self.error(&at, "a target stands in the namespace of its policy", "leave `namespace` out");
+            }
+            match (target.group.as_str(), target.kind.as_str()) {
+                (GATEWAY_API, "GatewayClass") if self.namespace != self.workload.root_namespace => {
+                    let help = format!("move the policy into namespace {}", self.workload.root_namespace);
+                    self.error(&at, "only the root namespace speaks for a GatewayClass", &help);
+                }
+                (GATEWAY_API, "Gateway" | "GatewayClass") | ("" | "core", "Service") => {}
+                ("networking.istio.io", "ServiceEntry") if self.semantics == Semantics::Istio => {}
+                (group, kind) => {
+                    let message = format!("a policy cannot be attached to `{kind}` of `{group}`");
+                    self.error(&at, message, "name a Service, or a Gateway of gateway.networking.k8s.io");
+                }
+            }
+        }
+    }
+
+    /// What Istio cannot ask a provider about, as it does so before it knows the caller.
+    fn custom(&mut self, place: &str, rule: &istio::Rule) {
+        let help = "use addresses, hosts, ports, methods, paths or headers";
+        for (i, from) in rule.from.iter().enumerate() {
+            let source = &from.source;
+            for (field, values) in [
+                ("principals", &source.principals),
+                ("notPrincipals", &source.not_principals),
+                ("namespaces", &source.namespaces),
+                ("notNamespaces", &source.not_namespaces),
+                ("serviceAccounts", &source.service_accounts),
+                ("notServiceAccounts", &source.not_service_accounts),
+                ("requestPrincipals", &source.request_principals),
+                ("notRequestPrincipals", &source.not_request_principals),
+            ] {
+                if !values.is_empty() {
+                    let at = format!("{place}.from[{i}].source.{field}");
+                    self.error(&at, format!("a CUSTOM policy cannot look at {field}"), help);
+                }
+            }
+        }
+        for (i, condition) in rule.when.iter().enumerate() {
+            let key = condition.key.as_str();
+            if matches!(key, "source.namespace" | "source.serviceAccount" | "source.principal")
+                || key.starts_with("request.auth.")
+            {
+                self.error(&format!("{place}.when[{i}].key"), format!("a CUSTOM policy cannot look at {key}"), help);
+            }
+        }
+    }
+
     fn dry_run(&mut self, policy: &AuthorizationPolicy) -> bool {
         match policy.metadata.annotations.get(DRY_RUN_ANNOTATION).map(String::as_str) {
             None | Some("false") => false,
             Some("true") => true,
+            // Go's ParseBool; what it does not understand, Istio logs and enforces.
+            Some("1" | "t" | "T" | "TRUE" | "True") if self.semantics == Semantics::Istio => true,
+            Some("0" | "f" | "F" | "FALSE" | "False") if self.semantics == Semantics::Istio => false,
+            Some(other) if self.semantics == Semantics::Istio => {
+                let at = format!("metadata.annotations[{DRY_RUN_ANNOTATION}]");
+                self.warn(&at, format!("`{other}` is no boolean, so the policy is enforced"), "write \"true\"");
+                false
+            }
             Some(other) => {
                 let at = format!("metadata.annotations[{DRY_RUN_ANNOTATION}]");
                 self.error(&at, format!("`{other}` is neither true nor false"), "write \"true\" or remove it");
@@ -185,7 +297,7 @@ impl<'a> Compiler<'a> {
         for (i, condition) in rule.when.iter().enumerate() {
             self.condition(&format!("{place}.when[{i}]"), condition, &mut when);
         }
-        Rule { at, from: from.into(), to: to.into(), when: when.into() }
+        Rule { at, from: from.into(), to: to.into(), when: when.into(), http_only: false }
     }
 
     fn source(&mut self, place: &str, source: &istio::Source) -> Vec<Check> {
@@ -240,6 +352,9 @@ impl<'a> Compiler<'a> {
             self.check(place, field, &kind, values, false, &mut checks);
             self.check(place, not_field, &kind, not_values, true, &mut checks);
         }
+        if checks.is_empty() {
+            self.error(place, "a source without fields says nothing", "leave `from` out to mean any source");
+        }
         checks
     }
 
@@ -255,6 +370,9 @@ impl<'a> Compiler<'a> {
         for (field, not_field, kind, values, not_values) in fields {
             self.check(place, field, &kind, values, false, &mut checks);
             self.check(place, not_field, &kind, not_values, true, &mut checks);
+        }
+        if checks.is_empty() {
+            self.error(place, "an operation without fields says nothing", "leave `to` out to mean any operation");
         }
         checks
     }
@@ -334,6 +452,7 @@ impl<'a> Compiler<'a> {
         match names {
             [name] => match (name.to_ascii_lowercase().as_str(), HeaderName::from_bytes(name.as_bytes())) {
                 // HTTP/1.1 and HTTP/2 carry these in different places; the facts hold them once.
+                ("host" | ":authority", _) if self.semantics == Semantics::Istio => Some(Kind::AuthorityHeader),
                 ("host" | ":authority", _) => Some(Kind::Host),
                 (":method", _) => Some(Kind::Method),
                 (_, Ok(header)) => {
@@ -384,36 +503,93 @@ impl<'a> Compiler<'a> {
                 });
                 Matcher::Principal(texts.iter().flat_map(|text| self.principal_aliases(text)).collect())
             }
-            Kind::Namespace => Matcher::Namespace(
-                self.texts(place, values, |value| value.contains('/').then_some("a namespace holds no slash")),
-            ),
+            Kind::Namespace => {
+                let slash = |value: &str| value.contains('/').then_some("a namespace holds no slash");
+                match self.semantics {
+                    Semantics::Ward => {
+                        self.texts(place, values, slash);
+                    }
+                    // A `*` is a wildcard wherever it stands: Istio writes `.*` for it.
+                    Semantics::Istio => self.doubts(place, values, slash),
+                }
+                Matcher::Namespace(values.iter().map(|value| NamespacePattern::parse(value)).collect())
+            }
             Kind::ServiceAccount => self.service_accounts(place, values),
             Kind::TrustDomain => {
-                let texts =
-                    self.texts(place, values, |value| value.contains('/').then_some("a trust domain holds no slash"));
-                Matcher::TrustDomain(texts.iter().flat_map(|text| self.domain_aliases(text)).collect())
+                let texts = self.trust_domains(place, values);
+                Matcher::TrustDomain(match self.semantics {
+                    Semantics::Ward => texts.iter().flat_map(|text| self.domain_aliases(text)).collect(),
+                    Semantics::Istio => texts.into(),
+                })
             }
             Kind::SourceIp => Matcher::SourceIp(self.cidrs(place, values)),
             Kind::RemoteIp => Matcher::RemoteIp(self.cidrs(place, values)),
             Kind::RequestPrincipal => Matcher::RequestPrincipal(values.iter().map(|v| request_principal(v)).collect()),
-            Kind::Host => {
+            Kind::Host | Kind::AuthorityHeader if self.semantics == Semantics::Istio => {
+                let any = self.texts(place, values, |value| value.contains('/').then_some("a host holds no slash"));
+                Matcher::Authority { any, ignore_case: matches!(kind, Kind::Host) }
+            }
+            Kind::Host | Kind::AuthorityHeader => {
                 self.texts(place, values, |value| value.contains('/').then_some("a host holds no slash"));
                 Matcher::Host(values.iter().map(|value| HostPattern::parse(value)).collect())
             }
             Kind::Port => Matcher::Port(self.ports(place, values)),
             Kind::Method => {
                 self.texts(place, values, |_| None);
-                Matcher::Method(Methods::parse(values))
+                match self.semantics {
+                    Semantics::Ward => Matcher::Method(Methods::parse(values)),
+                    Semantics::Istio => Matcher::ExactMethod(Methods::parse(values)),
+                }
             }
             Kind::Path => Matcher::Path(self.paths(place, values, reading)),
-            Kind::Sni => Matcher::Sni(self.texts(place, values, |_| None)),
-            Kind::Header(name) => Matcher::Header(name.clone(), self.literal_texts(place, values)),
+            Kind::Sni => {
+                let texts = self.texts(place, values, |_| None);
+                Matcher::Sni(match self.semantics {
+                    Semantics::Ward => texts,
+                    // Envoy lowers the name it received, and compares it with the policy's to the letter.
+                    Semantics::Istio => {
+                        let upper = |text: &Text| text.literal().bytes().any(|b| b.is_ascii_uppercase());
+                        texts.into_vec().into_iter().filter(|text| !upper(text)).collect()
+                    }
+                })
+            }
+            Kind::Header(name) => match self.semantics {
+                Semantics::Ward => Matcher::Header(name.clone(), self.literal_texts(place, values)),
+                Semantics::Istio => Matcher::HeaderLine(name.clone(), self.literal_texts(place, values)),
+            },
             Kind::Claim(path) => Matcher::Claim(path.as_slice().into(), self.literal_texts(place, values)),
         }
     }
 
-    /// Values in which a `*` anywhere but at one end can only be a mistake.
+    /// Trust domains are refused by Istio too when they are malformed.
+    fn trust_domains(&mut self, place: &str, values: &[String]) -> Vec<Text> {
+        for (i, value) in values.iter().enumerate() {
+            let at = format!("{place}[{i}]");
+            if Text::parse(value).literal().contains('*') {
+                self.error(&at, format!("`{value}` has a `*` that is not at one end"), "write prefix*, *suffix or *");
+            }
+            if value.contains('/') {
+                self.error(&at, format!("`{value}`: a trust domain holds no slash"), "correct it");
+            }
+        }
+        values.iter().map(|value| Text::parse(value)).collect()
+    }
+
+    /// What Ward refuses and Istio lets through, to match nothing.
+    fn doubts(&mut self, place: &str, values: &[String], fault: impl Fn(&str) -> Option<&'static str>) {
+        for (i, value) in values.iter().enumerate() {
+            if let Some(fault) = fault(value) {
+                self.warn(&format!("{place}[{i}]"), format!("`{value}` matches nothing: {fault}"), "correct it");
+            }
+        }
+    }
+
+    /// Values in which a `*` anywhere but at one end can only be a mistake; Istio takes it for a character.
     fn texts(&mut self, place: &str, values: &[String], fault: impl Fn(&str) -> Option<&'static str>) -> Box<[Text]> {
+        if self.semantics == Semantics::Istio {
+            self.doubts(place, values, fault);
+            return self.literal_texts(place, values);
+        }
         let mut texts = Vec::with_capacity(values.len());
         for (i, value) in values.iter().enumerate() {
             let text = Text::parse(value);
@@ -547,8 +723,11 @@ impl<'a> Compiler<'a> {
     }
 
     fn path(&mut self, at: &str, value: &str, reading: Reading) -> Option<PathMatch> {
+        let istio = self.semantics == Semantics::Istio;
         if value.contains("{*}") || value.contains("{**}") {
-            let fault = match Template::parse(value, canonical_spelling) {
+            let spelling = if istio { str::to_owned } else { canonical_spelling };
+            let fault = match Template::parse(value, spelling) {
+                Ok(template) if istio => return Some(PathMatch::Template(template.narrow())),
                 Ok(template) => {
                     if let Some(why) = never_normal(value, false) {
                         self.warn(at, format!("`{value}` matches no request: {why}"), "write the normal form");
@@ -561,6 +740,14 @@ impl<'a> Compiler<'a> {
             };
             self.error(at, format!("`{value}` is not a path template: {fault}"), "write /a/{*}/b or /a/{**}");
             return None;
+        }
+        if istio {
+            // To the letter: what no request can have matches none.
+            let text = Text::parse(value);
+            if !matches!(text, Text::Suffix(_) | Text::Present) && !value.starts_with('/') {
+                self.warn(at, format!("`{value}` matches no request: a path starts with /"), "put a / in front");
+            }
+            return Some(PathMatch::Text(text));
         }
         if value.contains(['{', '}']) {
             let message = format!("`{value}` names a variable, which Istio does not support");
@@ -627,6 +814,8 @@ enum Kind {
     SourceIp,
     RemoteIp,
     Host,
+    /// `:authority` as a header, which Istio compares to the letter.
+    AuthorityHeader,
     Port,
     Method,
     Path,

@@ -120,7 +120,7 @@ impl RuleSet {
 
     fn report(&self, rule: &Rule, facts: &Facts) -> RuleReport {
         let info = self.info(rule.at);
-        let checks = nearest(&rule.from, facts).iter().chain(nearest(&rule.to, facts)).chain(&rule.when);
+        let checks = nearest(&rule.from, rule, facts).iter().chain(nearest(&rule.to, rule, facts)).chain(&rule.when);
         RuleReport {
             policy: self.policy_name(rule.at).to_owned(),
             rule: rule.at.rule,
@@ -150,7 +150,7 @@ struct Miss {
 
 impl Miss {
     fn of(rule: &Rule, facts: &Facts) -> Self {
-        let to = nearest(&rule.to, facts);
+        let to = nearest(&rule.to, rule, facts);
         let path_in_common = to
             .iter()
             .filter(|check| matches!(check.matcher, Matcher::Path(_)) && !check.negated)
@@ -159,7 +159,7 @@ impl Miss {
             .max()
             .unwrap_or(0);
         Self {
-            from: failing(nearest(&rule.from, facts), facts),
+            from: failing(nearest(&rule.from, rule, facts), facts),
             to: failing(to, facts),
             when: failing(&rule.when, facts),
             path_in_common,
@@ -172,8 +172,12 @@ impl Miss {
 }
 
 /// Of several alternatives the one with the fewest failing fields; the first of equals.
-fn nearest<'a>(alternatives: &'a [Box<[Check]>], facts: &Facts) -> &'a [Check] {
-    alternatives.iter().min_by_key(|checks| failing(checks, facts)).map_or(&[], |checks| checks)
+///
+/// On TCP an ALLOW rule fails by its HTTP fields, in whatever alternative they stand; that one is shown.
+fn nearest<'a>(alternatives: &'a [Box<[Check]>], rule: &Rule, facts: &Facts) -> &'a [Check] {
+    let blind = rule.http_only && facts.is_tcp();
+    let beside = |checks: &[Check]| blind && !checks.iter().any(|check| check.matcher.http_only());
+    alternatives.iter().min_by_key(|checks| (beside(checks), failing(checks, facts))).map_or(&[], |checks| checks)
 }
 
 fn failing(checks: &[Check], facts: &Facts) -> usize {

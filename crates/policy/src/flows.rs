@@ -13,7 +13,7 @@ use model::{
     },
 };
 
-use crate::{CompileError, RuleSet, Workload, compile::selects, rules::audit_as_str};
+use crate::{CompileError, RuleSet, Semantics, Workload, compile::selects, rules::audit_as_str};
 
 /// Every policy the model's flows mean: one per active flow into a node under Ward, in the order written, and one that
 /// allows nothing for each node under Ward that no active flow reaches.
@@ -30,7 +30,7 @@ pub fn policies_for(model: &Model, node: &str) -> Vec<AuthorizationPolicy> {
         .flows_to(node)
         .filter_map(|flow| flow_policy(model, flow))
         .chain(no_flow_policy(model, node))
-        .chain(model.policies.iter().filter(|policy| selects(policy, &workload)).cloned())
+        .chain(model.policies.iter().filter(|policy| selects(Semantics::Ward, policy, &workload)).cloned())
         .collect()
 }
 
@@ -79,6 +79,15 @@ pub fn check(model: &Model) -> Result<Vec<CompileError>, Vec<CompileError>> {
 /// # Errors
 /// The node is unknown, or a policy that selects it is not understood.
 pub fn rule_set_for(model: &Model, node: &str) -> Result<RuleSet, Vec<CompileError>> {
+    rule_set_as(Semantics::Ward, model, node)
+}
+
+/// The rule set of a node by the given reading. What flows mean does not depend on it, as their entries are written in
+/// normal form; what hand-written policies mean does.
+///
+/// # Errors
+/// The node is unknown, or a policy that selects it is not understood.
+pub fn rule_set_as(semantics: Semantics, model: &Model, node: &str) -> Result<RuleSet, Vec<CompileError>> {
     let Some(workload) = workload_for(model, node) else {
         return Err(vec![CompileError {
             policy: String::new(),
@@ -88,7 +97,7 @@ pub fn rule_set_for(model: &Model, node: &str) -> Result<RuleSet, Vec<CompileErr
                 .map(|near| format!("did you mean `{near}`?")),
         }]);
     };
-    RuleSet::compile(&workload, &policies_for(model, node))
+    RuleSet::compile_as(semantics, &workload, &policies_for(model, node))
 }
 
 /// The policy a flow means; `None` when it is on standby or its target does not enforce.

@@ -4,22 +4,27 @@
 //! Fails closed: a policy that is not understood refuses the whole set, a fact that is missing or ambiguous never
 //! helps an ALLOW and never hinders a DENY.
 pub mod ask;
+mod authentication;
 mod compile;
 mod decision;
 mod error;
 mod explain;
 pub mod flows;
+pub mod gate;
 mod matcher;
 mod path;
 mod request;
 mod rules;
+mod semantics;
 #[cfg(test)]
 mod testing;
 
+pub use authentication::{PeerRules, TokenFault, TokenRules};
 pub use decision::{Allow, Decision, Deny, Reason, RuleRef};
 pub use error::CompileError;
 pub use explain::{Explanation, FieldReport, RequestReport, RuleReport};
-pub use flows::{identity_of, policies_for, rule_set_for, workload_for};
+pub use flows::{identity_of, policies_for, rule_set_as, rule_set_for, workload_for};
 pub use path::{PathFault, normalize_path};
 pub use request::{Protocol, Request};
 pub use rules::{RuleSet, Workload};
+pub use semantics::Semantics;

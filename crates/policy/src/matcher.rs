@@ -66,7 +66,7 @@ pub(crate) enum Matcher {
     /// `iss/sub`, as two patterns.
     RequestPrincipal(Box<[(Text, Text)]>),
     /// `/ns/<namespace>/` of the identity.
-    Namespace(Box<[Text]>),
+    Namespace(Box<[NamespacePattern]>),
     /// Namespace and account.
     ServiceAccount(Box<[ServiceAccount]>),
     /// Trust domain of the identity.
@@ -77,14 +77,25 @@ pub(crate) enum Matcher {
     RemoteIp(Box<[Cidr]>),
     /// Host names.
     Host(Box<[HostPattern]>),
+    /// The whole `:authority`, in Istio's manner: a port is part of it. `*` is present.
+    Authority {
+        /// The values.
+        any: Box<[Text]>,
+        /// For `hosts`; a condition on the header minds the case.
+        ignore_case: bool,
+    },
     /// Ports of the workload.
     Port(Box<[u16]>),
     /// Methods.
     Method(Methods),
+    /// Methods to the letter, whatever the reading.
+    ExactMethod(Methods),
     /// Paths.
     Path(Box<[PathMatch]>),
     /// A request header.
     Header(HeaderName, Box<[Text]>),
+    /// A request header in Envoy's manner: any one of its lines, whole.
+    HeaderLine(HeaderName, Box<[Text]>),
     /// A claim, by its path into the token.
     Claim(Box<[String]>, Box<[Text]>),
     /// TLS server name.
@@ -120,7 +131,7 @@ impl<'a> Facts<'a> {
         }
     }
 
-    fn is_tcp(&self) -> bool {
+    pub(crate) fn is_tcp(&self) -> bool {
         self.request.protocol == Protocol::Tcp
     }
 }
@@ -132,9 +143,12 @@ impl Matcher {
             self,
             Self::RequestPrincipal(_)
                 | Self::Host(_)
+                | Self::Authority { .. }
                 | Self::Method(_)
+                | Self::ExactMethod(_)
                 | Self::Path(_)
                 | Self::Header(..)
+                | Self::HeaderLine(..)
                 | Self::Claim(..)
         )
     }
@@ -145,7 +159,7 @@ impl Matcher {
         }
         match self {
             Self::Principal(any) => facts.principal.is_some_and(|p| any.iter().any(|text| text.matches(p))),
-            Self::Namespace(any) => facts.uri.is_some_and(|uri| any.iter().any(|text| namespace_matches(text, uri))),
+            Self::Namespace(any) => facts.uri.is_some_and(|uri| any.iter().any(|one| one.matches(uri))),
             Self::ServiceAccount(any) => facts.principal.is_some_and(|p| any.iter().any(|one| one.matches(p))),
             Self::TrustDomain(any) => {
                 trust_domain(facts).is_some_and(|domain| any.iter().any(|text| text.matches(domain)))
@@ -155,9 +169,16 @@ impl Matcher {
             Self::Port(any) => any.contains(&facts.request.port),
             Self::Sni(any) => any.iter().any(|text| text.matches_ignoring_case(facts.request.sni.unwrap_or_default())),
             Self::Method(methods) => methods.matches(facts.method, facts.request.method, reading),
+            Self::ExactMethod(methods) => methods.matches(facts.method, facts.request.method, Reading::Certain),
             Self::Path(any) => any.iter().any(|path| path.matches(facts.request.path)),
             Self::Host(any) => any.iter().any(|pattern| pattern.matches(&facts.host)),
+            Self::Authority { any, ignore_case } => any.iter().any(|text| match (text, ignore_case) {
+                (Text::Present, _) => true,
+                (text, true) => text.matches_ignoring_case(facts.request.host),
+                (text, false) => text.matches(facts.request.host),
+            }),
             Self::Header(name, any) => header_matches(facts.request.headers, name, any, reading),
+            Self::HeaderLine(name, any) => header_line_matches(facts.request.headers, name, any),
             Self::RequestPrincipal(any) => request_principal(facts).is_some_and(|(iss, sub)| {
                 any.iter().any(|(want_iss, want_sub)| want_iss.matches(iss) && want_sub.matches(sub))
             }),
@@ -190,12 +211,12 @@ impl Matcher {
             Self::TrustDomain(_) => trust_domain(facts).and_then(some),
             Self::SourceIp(_) => facts.source_ip.map(|ip| ip.to_string()),
             Self::RemoteIp(_) => facts.remote_ip.map(|ip| ip.to_string()),
-            Self::Host(_) => some(facts.request.host),
+            Self::Host(_) | Self::Authority { .. } => some(facts.request.host),
             Self::Port(_) => Some(facts.request.port.to_string()),
-            Self::Method(_) => some(facts.request.method),
+            Self::Method(_) | Self::ExactMethod(_) => some(facts.request.method),
             Self::Path(_) => some(facts.request.path),
             Self::Sni(_) => facts.request.sni.and_then(some),
-            Self::Header(name, _) => {
+            Self::Header(name, _) | Self::HeaderLine(name, _) => {
                 let lines: Vec<_> =
                     facts.request.headers.get_all(name).iter().map(|v| String::from_utf8_lossy(v.as_bytes())).collect();
                 (!lines.is_empty()).then(|| lines.join(" | "))
@@ -281,19 +302,40 @@ impl Text {
     }
 }
 
-/// `.*/ns/<namespace>/.*` over the whole URI, which is what Istio asks of Envoy; so it holds in any trust domain.
-fn namespace_matches(text: &Text, uri: &str) -> bool {
-    uri.match_indices("/ns/").any(|(at, found)| {
-        let rest = uri.get(at + found.len()..).unwrap_or_default();
-        match text {
-            Text::Exact(name) => rest.strip_prefix(&**name).is_some_and(|tail| tail.starts_with('/')),
-            Text::Prefix(name) => rest.strip_prefix(&**name).is_some_and(|tail| tail.contains('/')),
-            Text::Suffix(name) => rest
-                .match_indices(&**name)
-                .any(|(end, name)| rest.get(end + name.len()..).is_some_and(|tail| tail.starts_with('/'))),
-            Text::Present => rest.contains('/'),
-        }
-    })
+/// A namespace as Istio asks Envoy for it, `.*/ns/<namespace>/.*` over the whole URI; so it holds in any trust domain.
+#[derive(Debug)]
+pub(crate) struct NamespacePattern {
+    /// What stands before the first `*`.
+    first: Box<str>,
+    /// What follows each `*`, the last with its slash; empty without one, and then `first` has the slash.
+    more: Box<[Box<str>]>,
+}
+
+impl NamespacePattern {
+    /// Reads `shop`, `team-*`, `*-prod`, `*`; a `*` is any text wherever it stands.
+    pub(crate) fn parse(value: &str) -> Self {
+        let value = format!("{value}/");
+        let mut parts = value.split('*');
+        Self { first: parts.next().unwrap_or_default().into(), more: parts.map(Into::into).collect() }
+    }
+
+    fn matches(&self, uri: &str) -> bool {
+        uri.match_indices("/ns/").any(|(at, found)| {
+            let rest = uri.get(at + found.len()..).and_then(|rest| rest.strip_prefix(&*self.first));
+            let after = |rest: &str, part: &str| rest.split_once(part).map(|(_, rest)| rest.len());
+            // Each part as early as possible leaves the most for the others.
+            rest.is_some_and(|rest| {
+                let mut rest = rest;
+                self.more.iter().all(|part| match after(rest, part) {
+                    Some(left) => {
+                        rest = rest.get(rest.len() - left..).unwrap_or_default();
+                        true
+                    }
+                    None => false,
+                })
+            })
+        })
+    }
 }
 
 /// A service account of a namespace, in any trust domain.
@@ -462,6 +504,15 @@ fn header_matches(headers: &HeaderMap, name: &HeaderName, any: &[Text], reading:
             lines.any(|line| one(line) || line.split(|byte| *byte == b',').any(|member| one(member.trim_ascii())))
         }
     }
+}
+
+/// One line, whole, is one of the values; `*` is any line, even an empty one (Envoy, since CVE-2026-26308).
+fn header_line_matches(headers: &HeaderMap, name: &HeaderName, any: &[Text]) -> bool {
+    headers
+        .get_all(name)
+        .iter()
+        .map(|value| value.as_bytes().trim_ascii())
+        .any(|line| any.iter().any(|text| *text == Text::Present || text.matches_bytes(line)))
 }
 
 /// Issuer and subject, when both are there.

@@ -1,6 +1,10 @@
 //! One spelling for each path, so that the policy and the application see the same one.
 use std::borrow::Cow;
 
+mod base;
+
+pub(crate) use base::normalize_base;
+
 /// Why a path is refused with 400 instead of normalized.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum PathFault {

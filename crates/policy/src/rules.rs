@@ -8,7 +8,7 @@ use model::{
 };
 
 use crate::{
-    Allow, CompileError, Decision, Deny, Reason, Request, RuleRef,
+    Allow, CompileError, Decision, Deny, Reason, Request, RuleRef, Semantics,
     compile::{Compiled, Compiler, full_name, selects},
     matcher::{Check, Facts, Matcher, Text},
 };
@@ -60,6 +60,8 @@ pub(crate) struct Rule {
     pub(crate) from: Box<[Box<[Check]>]>,
     pub(crate) to: Box<[Box<[Check]>]>,
     pub(crate) when: Box<[Check]>,
+    /// An ALLOW that looks at HTTP fields, in whatever alternative: it never matches TCP (Istio leaves it out there).
+    pub(crate) http_only: bool,
 }
 
 /// The rules of one action.
@@ -79,14 +81,26 @@ impl RuleSet {
     /// # Errors
     /// Everything in the selecting policies that is not understood, with its place.
     pub fn compile(workload: &Workload, policies: &[AuthorizationPolicy]) -> Result<Self, Vec<CompileError>> {
+        Self::compile_as(Semantics::Ward, workload, policies)
+    }
+
+    /// The same, by the given reading.
+    ///
+    /// # Errors
+    /// Everything in the selecting policies that is not understood, with its place.
+    pub fn compile_as(
+        semantics: Semantics,
+        workload: &Workload,
+        policies: &[AuthorizationPolicy],
+    ) -> Result<Self, Vec<CompileError>> {
         let mut selected: Vec<(String, &AuthorizationPolicy)> = policies
             .iter()
-            .filter(|policy| selects(policy, workload))
+            .filter(|policy| selects(semantics, policy, workload))
             .map(|policy| (full_name(policy), policy))
             .collect();
         selected.sort_by(|(a, _), (b, _)| a.cmp(b));
 
-        let mut compiler = Compiler::new(workload);
+        let mut compiler = Compiler::new(semantics, workload);
         for (name, _) in selected.windows(2).filter_map(|pair| match pair {
             [(a, _), (b, policy)] if a == b => Some((a, policy)),
             _ => None,
@@ -134,6 +148,17 @@ impl RuleSet {
             headers: headers.into(),
             warnings: warnings.into(),
         })
+    }
+
+    /// What is wrong with one policy, whether it selects the workload or not; then what it cannot do.
+    pub fn examine(
+        semantics: Semantics,
+        workload: &Workload,
+        policy: &AuthorizationPolicy,
+    ) -> (Vec<CompileError>, Vec<CompileError>) {
+        let mut compiler = Compiler::new(semantics, workload);
+        compiler.policy(0, policy);
+        (compiler.errors, compiler.warnings)
     }
 
     /// Decides: CUSTOM, then DENY, then ALLOW. Allocates nothing.
@@ -240,6 +265,9 @@ impl Phase {
 
 impl Rule {
     fn matches(&self, facts: &Facts) -> bool {
+        if self.http_only && facts.is_tcp() {
+            return false;
+        }
         let all = |checks: &[Check]| checks.iter().all(|check| check.holds(facts));
         let any = |alternatives: &[Box<[Check]>]| alternatives.is_empty() || alternatives.iter().any(|one| all(one));
         any(&self.to) && any(&self.from) && all(&self.when)

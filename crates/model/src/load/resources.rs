@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
+    Documents, authentication,
     problems::Problems,
     read::{Fields, Item, list},
 };
@@ -11,7 +12,7 @@ use crate::{
     Model, Severity, closest,
     istio::{
         AUDIT_ANNOTATION, Action, AuthorizationPolicy, AuthorizationSpec, Condition, FLOW_ANNOTATION, From, Metadata,
-        NODE_LABEL, Operation, Rule, Selector, Source, To,
+        NODE_LABEL, Operation, Provider, Rule, Selector, Source, TargetRef, To,
     },
 };
 
@@ -37,12 +38,6 @@ const fn known(group: &'static str, kind: &'static str, severity: Severity, inst
 }
 
 const KNOWN: &[Known] = &[
-    known(
-        SECURITY,
-        "PeerAuthentication",
-        Severity::Error,
-        "every sidecar already demands mutual TLS: remove the document",
-    ),
     known(
         SECURITY,
         "RequestAuthentication",
@@ -108,33 +103,58 @@ pub(crate) fn place<'y>(items: &[Item<'y>], policy: &str, field: &str) -> Option
     Some(at)
 }
 
-/// Reads the resources; `model` is there when the nouns could be read at all.
-pub(crate) fn read(p: &mut Problems<'_>, items: &[Item<'_>], model: Option<&Model>) -> Vec<AuthorizationPolicy> {
-    let mut policies = Vec::new();
-    let mut seen: BTreeMap<(String, String), usize> = BTreeMap::new();
-    for item in items {
+/// What the resources stand beside.
+#[derive(Clone, Copy)]
+pub(crate) enum Beside<'m> {
+    /// A model, whose flows are the ceiling; it is there when the nouns could be read at all.
+    Model(Option<&'m Model>),
+    /// Nothing: the resources are all there is.
+    Nothing,
+}
+
+/// Reads the resources.
+pub(crate) fn read(p: &mut Problems<'_>, items: &[Item<'_>], beside: Beside<'_>) -> Documents {
+    let mut found = Documents::default();
+    let mut seen: BTreeSet<(&str, String, String)> = BTreeSet::new();
+    let alone = matches!(beside, Beside::Nothing);
+    for (number, item) in items.iter().enumerate() {
         let Some((group, kind)) = group_and_kind(p, item) else { continue };
-        if (group.as_str(), kind.as_str()) != (SECURITY, "AuthorizationPolicy") {
-            other_kind(p, item, &group, &kind);
-            continue;
-        }
-        if policies.len() == POLICIES_MAX {
+        if number == POLICIES_MAX {
             p.error("too-large", &item.at(), format!("more than {POLICIES_MAX} policies"), None);
             break;
         }
-        let Some(policy) = policy(p, item) else { continue };
-        let key = (policy.metadata.namespace.clone(), policy.metadata.name.clone());
-        if seen.insert(key, item.file).is_some() {
+        let (kind, metadata) = match (group.as_str(), kind.as_str()) {
+            (SECURITY, "AuthorizationPolicy") => {
+                let Some(policy) = policy(p, item, alone) else { continue };
+                if let Beside::Model(Some(model)) = beside {
+                    narrows(p, item, &policy, model);
+                }
+                found.policies.push(policy);
+                ("policy", found.policies.last().map(|policy| &policy.metadata))
+            }
+            (SECURITY, "PeerAuthentication") => {
+                let Some(peer) = authentication::peer(p, item, alone) else { continue };
+                found.peers.push(peer);
+                ("PeerAuthentication", found.peers.last().map(|peer| &peer.metadata))
+            }
+            (SECURITY, "RequestAuthentication") if alone => {
+                let Some(tokens) = authentication::request(p, item) else { continue };
+                found.tokens.push(tokens);
+                ("RequestAuthentication", found.tokens.last().map(|tokens| &tokens.metadata))
+            }
+            _ => {
+                other_kind(p, item, &group, &kind);
+                continue;
+            }
+        };
+        let Some(metadata) = metadata else { continue };
+        if !seen.insert((kind, metadata.namespace.clone(), metadata.name.clone())) {
             let at = item.get("metadata").and_then(|m| m.get("name")).map_or_else(|| item.at(), |i| i.at());
-            let message = format!("a policy `{}` of this namespace is already there", policy.metadata.name);
+            let message = format!("a {kind} `{}` of this namespace is already there", metadata.name);
             p.error("duplicate-name", &at, message, "give it another name".to_owned());
         }
-        if let Some(model) = model {
-            narrows(p, item, &policy, model);
-        }
-        policies.push(policy);
     }
-    policies
+    found
 }
 
 fn group_and_kind(p: &mut Problems<'_>, item: &Item<'_>) -> Option<(String, String)> {
@@ -185,7 +205,7 @@ fn other_kind(p: &mut Problems<'_>, item: &Item<'_>, group: &str, kind: &str) {
     let groups: Vec<&str> = KNOWN
         .iter()
         .map(|k| (k.group, k.kind))
-        .chain([(SECURITY, "AuthorizationPolicy")])
+        .chain([(SECURITY, "AuthorizationPolicy"), (SECURITY, "PeerAuthentication")])
         .filter(|(_, k)| *k == kind)
         .map(|(g, _)| g)
         .collect();
@@ -197,7 +217,8 @@ fn other_kind(p: &mut Problems<'_>, item: &Item<'_>, group: &str, kind: &str) {
         p.error("unknown-kind", &version_item.at(), message, format!("write {}", list(&groups)));
         return;
     }
-    let kinds: BTreeSet<&str> = KNOWN.iter().map(|k| k.kind).chain(["AuthorizationPolicy"]).collect();
+    let kinds: BTreeSet<&str> =
+        KNOWN.iter().map(|k| k.kind).chain(["AuthorizationPolicy", "PeerAuthentication"]).collect();
     let help = match closest(kind, kinds) {
         Some(near) => format!("did you mean `{near}`?"),
         None => "keep what is not Ward's outside the model's directory".to_owned(),
@@ -205,23 +226,33 @@ fn other_kind(p: &mut Problems<'_>, item: &Item<'_>, group: &str, kind: &str) {
     p.error("unknown-kind", &kind_item.at(), format!("Ward does not know the kind `{kind}`"), help);
 }
 
-fn policy(p: &mut Problems<'_>, item: &Item<'_>) -> Option<AuthorizationPolicy> {
-    let noun = "an AuthorizationPolicy";
+/// The version a resource of this group is read as, whichever of the two it is written in.
+pub(crate) const VERSION: &str = "security.istio.io/v1";
+
+/// What stands around the `spec` of a resource: its metadata, and the spec where one is written.
+pub(crate) fn envelope<'y>(
+    p: &mut Problems<'_>,
+    item: &Item<'y>,
+    noun: &str,
+) -> Option<(Option<Metadata>, Option<Item<'y>>)> {
     let fields = p.fields(item, noun, &["apiVersion", "kind", "metadata", "spec", "status"])?;
     let version = fields.get("apiVersion")?;
-    p.word(
-        &version,
-        "a version of AuthorizationPolicy",
-        &[("security.istio.io/v1", ()), ("security.istio.io/v1beta1", ())],
-    )?;
+    let kind = noun.rsplit(' ').next().unwrap_or(noun);
+    let versions = [("security.istio.io/v1", ()), ("security.istio.io/v1beta1", ())];
+    p.word(&version, &format!("a version of {kind}"), &versions)?;
     let metadata = fields.require(p, noun, "metadata", "{ name: deny-legacy, namespace: shop }");
     let metadata = metadata.and_then(|i| metadata_of(p, &i));
-    let spec = match fields.get("spec") {
-        Some(spec) => spec_of(p, &spec),
+    Some((metadata, fields.get("spec")))
+}
+
+fn policy(p: &mut Problems<'_>, item: &Item<'_>, alone: bool) -> Option<AuthorizationPolicy> {
+    let (metadata, spec) = envelope(p, item, "an AuthorizationPolicy")?;
+    let spec = match spec {
+        Some(spec) => spec_of(p, &spec, alone),
         None => Some(AuthorizationSpec::default()),
     };
     Some(AuthorizationPolicy {
-        api_version: "security.istio.io/v1".to_owned(),
+        api_version: VERSION.to_owned(),
         kind: "AuthorizationPolicy".to_owned(),
         metadata: metadata?,
         spec: spec?,
@@ -276,7 +307,7 @@ fn strings(p: &mut Problems<'_>, item: Option<Item<'_>>, what: &str) -> BTreeMap
     all
 }
 
-fn spec_of(p: &mut Problems<'_>, item: &Item<'_>) -> Option<AuthorizationSpec> {
+fn spec_of(p: &mut Problems<'_>, item: &Item<'_>, alone: bool) -> Option<AuthorizationSpec> {
     let noun = "an AuthorizationPolicy";
     let fields = p.fields(item, noun, &["selector", "targetRef", "targetRefs", "action", "provider", "rules"])?;
     let actions =
@@ -285,13 +316,13 @@ fn spec_of(p: &mut Problems<'_>, item: &Item<'_>) -> Option<AuthorizationSpec> {
         Some(item) => p.word(&item, "an action", &actions)?,
         None => Action::Allow,
     };
-    if action == Action::Custom {
+    if action == Action::Custom && !alone {
         let at = fields.get("action").map_or_else(|| item.at(), |i| i.at());
         let message = "CUSTOM asks an external provider, which is not done yet".to_owned();
         p.error("not-yet", &at, message, "write DENY rules, or remove the document".to_owned());
     }
     for key in ["targetRef", "targetRefs"] {
-        if let Some(item) = fields.get(key) {
+        if let Some(item) = fields.get(key).filter(|_| !alone) {
             let message = format!("`{key}` is not read yet, and without it the policy would mean something else");
             p.error(
                 "not-yet",
@@ -309,17 +340,51 @@ fn spec_of(p: &mut Problems<'_>, item: &Item<'_>) -> Option<AuthorizationSpec> {
             "leave it out".to_owned(),
         );
     }
-    let selector = fields.get("selector").and_then(|i| {
-        let fields = p.fields(&i, "a selector", &["matchLabels"])?;
-        Some(Selector { match_labels: strings(p, fields.get("matchLabels"), "labels") })
+    let provider = fields.get("provider").filter(|_| alone).and_then(|i| {
+        let fields = p.fields(&i, "a provider", &["name"])?;
+        let name = fields.require(p, "a provider", "name", "opa")?;
+        Some(Provider { name: p.text(&name, "a provider's name")?.to_owned() })
     });
+    let selector = selector(p, &fields);
+    let target_refs = if alone { target_refs(p, &fields) } else { Vec::new() };
     let mut rules = Vec::new();
     if let Some(item) = fields.get("rules").filter(|i| !i.yaml.is_null()) {
         for element in p.list(&item, "rules") {
             rules.extend(rule(p, &element));
         }
     }
-    Some(AuthorizationSpec { selector, target_refs: Vec::new(), action, provider: None, rules })
+    Some(AuthorizationSpec { selector, target_refs, action, provider, rules })
+}
+
+/// `selector: { matchLabels }`.
+pub(crate) fn selector(p: &mut Problems<'_>, fields: &Fields<'_>) -> Option<Selector> {
+    let fields = p.fields(&fields.get("selector")?, "a selector", &["matchLabels"])?;
+    Some(Selector { match_labels: strings(p, fields.get("matchLabels"), "labels") })
+}
+
+/// `targetRefs`, and the older `targetRef`.
+pub(crate) fn target_refs(p: &mut Problems<'_>, fields: &Fields<'_>) -> Vec<TargetRef> {
+    let one = fields.get("targetRef").into_iter().collect();
+    let items: Vec<Item<'_>> = [one, elements(p, fields, "targetRefs", "targets")].concat();
+    let mut refs = Vec::new();
+    for item in items {
+        let noun = "a target";
+        let Some(fields) = p.fields(&item, noun, &["group", "kind", "name", "namespace", "sectionName"]) else {
+            continue;
+        };
+        let kind = fields.require(p, noun, "kind", "Gateway").and_then(|i| p.text(&i, "a kind"));
+        let name = fields.require(p, noun, "name", "orders").and_then(|i| p.text(&i, "a name"));
+        let text = |i: Item<'_>| i.scalar().map(str::to_owned);
+        if let (Some(kind), Some(name)) = (kind, name) {
+            refs.push(TargetRef {
+                group: fields.get("group").and_then(text).unwrap_or_default(),
+                kind: kind.to_owned(),
+                name: name.to_owned(),
+                namespace: fields.get("namespace").and_then(text),
+            });
+        }
+    }
+    refs
 }
 
 fn rule(p: &mut Problems<'_>, item: &Item<'_>) -> Option<Rule> {
@@ -355,11 +420,20 @@ fn rule(p: &mut Problems<'_>, item: &Item<'_>) -> Option<Rule> {
     Some(rule)
 }
 
-fn elements<'y>(p: &mut Problems<'_>, fields: &Fields<'y>, key: &str, of: &str) -> Vec<Item<'y>> {
-    fields.get(key).filter(|i| !i.yaml.is_null()).map(|i| p.list(&i, of)).unwrap_or_default()
+/// The elements of a list that holds some. One that is written and empty says nothing, or everything, depending on who
+/// reads it: `from: []` is refused as Istio does, and so is every other.
+pub(crate) fn elements<'y>(p: &mut Problems<'_>, fields: &Fields<'y>, key: &str, of: &str) -> Vec<Item<'y>> {
+    let Some(item) = fields.get(key) else { return Vec::new() };
+    let found = if item.yaml.is_null() { Vec::new() } else { p.list(&item, of) };
+    if found.is_empty() && p.clean(&item.path) {
+        let message = format!("`{key}` holds nothing");
+        p.error("bad-value", &item.at_key(), message, format!("name {of}, or leave it out"));
+    }
+    found
 }
 
-fn values(p: &mut Problems<'_>, fields: &Fields<'_>, key: &str) -> Vec<String> {
+/// A list of texts.
+pub(crate) fn values(p: &mut Problems<'_>, fields: &Fields<'_>, key: &str) -> Vec<String> {
     elements(p, fields, key, "texts").iter().filter_map(|e| p.text(e, "a text").map(str::to_owned)).collect()
 }
 

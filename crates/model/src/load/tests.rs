@@ -548,13 +548,16 @@ fn names_of_ward_itself() {
         a: { kind: service, zone: roof }\n  \
         b: { kind: service, zone: edge, namespace: roof }\n  \
         c: { kind: service, zone: roof, namespace: edge }\n";
-    check_whole(model, expect![[r#"
+    check_whole(
+        model,
+        expect![[r#"
         error[reserved-name] 6:3 `ward-control` `ward-control` is the name of one of Ward's own identities; give the node another name
         error[reserved-name] 7:3 `ward-probe` `ward-probe` is the name of one of Ward's own identities; give the node another name
         warning[not-enforced] 7:48 `mtls` `mtls` is declared and not enforced yet; today parties are not issued SVIDs, so its flows are refused
         error[reserved-name] 8:29 `roof` namespace `roof` is the mesh's root namespace, where only Ward's own identities are; write another `namespace` for the node, or another `root_namespace` under `mesh`
         error[reserved-name] 9:46 `roof` namespace `roof` is the mesh's root namespace, where only Ward's own identities are; write another `namespace` for the node, or another `root_namespace` under `mesh`
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -989,9 +992,9 @@ fn a_fault_of_a_policy_is_placed_again() {
 #[test]
 fn other_resources() {
     check_resource(
-        "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\n---\napiVersion: networking.istio.io/v1\nkind: VirtualService\n---\napiVersion: v1\nkind: Service\n",
+        "apiVersion: security.istio.io/v1\nkind: RequestAuthentication\n---\napiVersion: networking.istio.io/v1\nkind: VirtualService\n---\napiVersion: v1\nkind: Service\n",
         expect![[r#"
-            error[not-yet] policy.yaml2:7 `PeerAuthentication` PeerAuthentication is not enforced yet; every sidecar already demands mutual TLS: remove the document
+            error[not-yet] policy.yaml2:7 `RequestAuthentication` RequestAuthentication is not enforced yet; tokens are not checked: remove the document, and let the application check
             warning[not-enforced] policy.yaml5:7 `VirtualService` VirtualService is not read yet; today routes are the `allow` entries of a gateway's flows
             warning[not-enforced] policy.yaml8:7 `Service` Service is not read yet; today nodes are declared in ward.yaml
         "#]],
@@ -1222,4 +1225,64 @@ proptest! {
         let files = [file("ward.yaml", &text)];
         sound(&load(&files), &files);
     }
+}
+
+#[test]
+fn peer_authentication_beside_a_model() {
+    check_resource(
+        "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: { name: strict, namespace: inside }\nspec: { mtls: { mode: STRICT } }\n",
+        expect![[r#""#]],
+    );
+    check_resource(
+        "apiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: { name: weak, namespace: inside }\nspec:\n  selector: { matchLabels: { app: web } }\n  mtls: { mode: PERMISSIVE }\n  portLevelMtls: { 8080: { mode: DISABLE }, 0: {}, http: { mode: STRICT } }\n",
+        expect![[r#"
+            error[weaker-flow] policy.yaml6:17 `PERMISSIVE` between nodes under Ward there is mutual TLS, and nothing weaker; write `mode: STRICT`, or remove the document; callers without identity go through a gateway
+            error[weaker-flow] policy.yaml7:34 `DISABLE` between nodes under Ward there is mutual TLS, and nothing weaker; write `mode: STRICT`, or remove the document; callers without identity go through a gateway
+            error[bad-value] policy.yaml7:45 `0` `0` is not a port; write a whole number from 1 to 65535
+            error[bad-value] policy.yaml7:52 `http` `http` is not a port; write a whole number from 1 to 65535
+        "#]],
+    );
+}
+
+/// What is said about documents that stand alone.
+fn check_alone(text: &str, expect: Expect) {
+    let file = SourceFile { name: "all.yaml".to_owned(), text: text.to_owned() };
+    let found = crate::load_documents(&[file]);
+    let mut out = String::new();
+    for d in &found.diagnostics {
+        out += &format!(
+            "{}[{}] {}:{} {}\n",
+            if d.severity == Severity::Error { "error" } else { "warning" },
+            d.code,
+            d.line,
+            d.column,
+            d.message
+        );
+    }
+    expect.assert_eq(&out);
+}
+
+#[test]
+fn documents_alone() {
+    check_alone(
+        "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: { name: p }\nspec: { action: CUSTOM, provider: { name: opa }, targetRefs: [{ kind: Service, name: web }], rules: [{}] }\n---\napiVersion: security.istio.io/v1beta1\nkind: PeerAuthentication\nmetadata: { name: p }\nspec: { selector: { matchLabels: { app: web } }, mtls: { mode: DISABLE }, portLevelMtls: { 80: { mode: STRICT } } }\n---\napiVersion: security.istio.io/v1\nkind: RequestAuthentication\nmetadata: { name: p }\nspec:\n  jwtRules:\n  - issuer: i\n    audiences: [a]\n    jwks: '{\"keys\": []}'\n    fromHeaders: [{ name: x-token, prefix: 'T ' }]\n    fromParams: [t]\n    fromCookies: [c]\n    outputPayloadToHeader: x-payload\n    outputClaimToHeaders: [{ header: x-team, claim: team }]\n    forwardOriginalToken: true\n    timeout: 5s\n    spaceDelimitedClaims: [roles]\n  - { jwksUri: 'https://login.example/keys' }\n",
+        expect![[r#""#]],
+    );
+    check_alone(
+        "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: { name: p }\nspec: { rules: [{ from: [] }, { to: [], when: [] }, { from: [{ source: { principals: [], namespaces: } }] }] }\n---\napiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: { name: p }\nspec: { mtls: { mode: strict }, portLevelMtls: { 80: {} } }\n---\napiVersion: security.istio.io/v1\nkind: RequestAuthentication\nmetadata: { name: p }\nspec: { jwtRules: [{ audiences: [a] }, { issuer: i, jwks: nonsense }, { jwksUri: 'file:///keys' }, { issuer: i, fromHeader: x }] }\n---\napiVersion: security.istio.io/v1\nkind: PeerAuthentication\nmetadata: { name: p }\n",
+        expect![[r#"
+            error[bad-value] 4:19 `from` holds nothing
+            error[bad-value] 4:33 `to` holds nothing
+            error[bad-value] 4:41 `when` holds nothing
+            error[bad-value] 4:74 `principals` holds nothing
+            error[bad-value] 4:90 `namespaces` holds nothing
+            error[unknown-word] 9:23 `strict` is not a mode
+            error[missing-field] 9:33 `portLevelMtls` needs a selector: ports are those of a workload
+            error[missing-field] 14:20 a rule for tokens needs `issuer` or `jwksUri`
+            error[bad-value] 14:59 `jwks` is not a JSON Web Key Set
+            error[bad-value] 14:82 `file:///keys` is not an address of keys
+            error[unknown-field] 14:113 a rule for tokens has no field `fromHeader`
+            error[duplicate-name] 18:19 a PeerAuthentication `p` of this namespace is already there
+        "#]],
+    );
 }

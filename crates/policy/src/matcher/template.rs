@@ -6,6 +6,8 @@ pub(crate) struct Template {
     head: Box<[Segment]>,
     /// What must follow `{**}`, with its leading slash; `None` without `{**}`.
     tail: Option<Box<str>>,
+    /// Whether wildcards stand for the characters of Envoy's matcher only.
+    narrow: bool,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -44,7 +46,7 @@ impl Template {
                     } else if tail.contains(['{', '}', '*']) {
                         Err(TemplateFault::Operator)
                     } else {
-                        Ok(Self { head: head.into(), tail: Some(literal(tail).into()) })
+                        Ok(Self { head: head.into(), tail: Some(literal(tail).into()), narrow: false })
                     };
                 }
                 _ if segment.contains(['{', '}', '*']) => return Err(TemplateFault::Operator),
@@ -52,9 +54,20 @@ impl Template {
             }
             match more {
                 Some(more) => rest = more,
-                None => return Ok(Self { head: head.into(), tail: None }),
+                None => return Ok(Self { head: head.into(), tail: None, narrow: false }),
             }
         }
+    }
+
+    /// The same, with wildcards that stand for the characters of Envoy's matcher only: what may stand in a path
+    /// unescaped (RFC 3986 `pchar`) and `%`.
+    pub(crate) fn narrow(self) -> Self {
+        Self { narrow: true, ..self }
+    }
+
+    fn wild(&self, text: &str) -> bool {
+        let known = |b: u8| b.is_ascii_alphanumeric() || b"-._~%!$&'()+,;:@=*/".contains(&b);
+        !self.narrow || text.bytes().all(known)
     }
 
     /// Whether a normalized path matches.
@@ -68,7 +81,7 @@ impl Template {
             };
             let same = match segment {
                 Segment::Literal(literal) => **literal == *found,
-                Segment::Any => !found.is_empty(),
+                Segment::Any => !found.is_empty() && self.wild(found),
             };
             let last = segments.peek().is_none() && self.tail.is_none();
             match more {
@@ -78,6 +91,7 @@ impl Template {
                 Some(more) => rest = more,
             }
         }
-        self.tail.as_deref().is_some_and(|tail| rest.ends_with(tail))
+        let rest = self.tail.as_deref().and_then(|tail| rest.strip_suffix(tail));
+        rest.is_some_and(|rest| self.wild(rest))
     }
 }

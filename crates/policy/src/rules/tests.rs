@@ -70,14 +70,6 @@ fn what_empty_means() {
         deny  denied-by-policy  tcp  <- pci/p0[0]
     "#]],
     );
-    check(
-        "{rules: [{from: [{source: {}}], to: [{operation: {}}]}]}",
-        "GET /\ntcp",
-        expect![[r#"
-        allow allowed           GET /  <- pci/p0[0]
-        allow allowed           tcp  <- pci/p0[0]
-    "#]],
-    );
 }
 
 #[test]

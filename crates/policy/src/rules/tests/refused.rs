@@ -26,13 +26,26 @@ fn warned(specs: &str, expect: Expect) {
 #[test]
 fn around_the_rules() {
     refused(
-        "{targetRefs: [{kind: Gateway, name: g, group: gateway.networking.k8s.io}]}
+        "{targetRefs: [{kind: Service, name: payments}], selector: {matchLabels: {app: payments}}}
+         {targetRefs: [{kind: Service, name: payments, namespace: shop}]}
+         {targetRefs: [{kind: Deployment, name: payments, group: apps}]}
+         {targetRefs: [{kind: Gateway, name: payments, group: gateway.networking.k8s.io}, {kind: HTTPRoute, name: payments, group: gateway.networking.k8s.io}]}
+         {action: CUSTOM, provider: {name: opa}}
+         {action: CUSTOM, provider: {name: opa}, rules: [{from: [{source: {principals: [a], notRequestPrincipals: [b]}}], when: [{key: source.namespace, values: [x]}, {key: request.auth.presenter, values: [x]}]}]}
          {action: CUSTOM, rules: [{}]}
          {action: DENY, provider: {name: x}, rules: [{}]}
          {selector: {matchLabels: {app: 'pay*'}}}
          {selector: {matchLabels: {'': x}}}",
         expect![[r#"
-            policy pci/p: spec.targetRefs: targetRefs are not supported yet; select workloads with `selector`
+            policy pci/p: spec.targetRefs: targetRefs and selector exclude each other; keep one of them
+            policy pci/p: spec.targetRefs[0]: a target stands in the namespace of its policy; leave `namespace` out
+            policy pci/p: spec.targetRefs[0]: a policy cannot be attached to `Deployment` of `apps`; name a Service, or a Gateway of gateway.networking.k8s.io
+            policy pci/p: spec.targetRefs[1]: a policy cannot be attached to `HTTPRoute` of `gateway.networking.k8s.io`; name a Service, or a Gateway of gateway.networking.k8s.io
+            policy pci/p: spec.rules: a CUSTOM policy without rules never asks; write `[{}]`
+            policy pci/p: spec.rules[0].from[0].source.principals: a CUSTOM policy cannot look at principals; use addresses, hosts, ports, methods, paths or headers
+            policy pci/p: spec.rules[0].from[0].source.notRequestPrincipals: a CUSTOM policy cannot look at notRequestPrincipals; use addresses, hosts, ports, methods, paths or headers
+            policy pci/p: spec.rules[0].when[0].key: a CUSTOM policy cannot look at source.namespace; use addresses, hosts, ports, methods, paths or headers
+            policy pci/p: spec.rules[0].when[1].key: a CUSTOM policy cannot look at request.auth.presenter; use addresses, hosts, ports, methods, paths or headers
             policy pci/p: spec.provider: a CUSTOM policy needs a provider; name one
             policy pci/p: spec.provider: only a CUSTOM policy has a provider; remove it
             policy pci/p: spec.selector.matchLabels[app]: a label is compared whole, without wildcards; write the label's full value
@@ -44,7 +57,9 @@ fn around_the_rules() {
 #[test]
 fn sources() {
     refused(
-        "{rules: [{from: [{source: {principals: ['spiffe://shop.example/ns/a/sa/a']}}]}]}
+        "{rules: [{from: [{source: {}}]}]}
+         {rules: [{from: [{}]}]}
+         {rules: [{from: [{source: {principals: ['spiffe://shop.example/ns/a/sa/a']}}]}]}
          {rules: [{from: [{source: {principals: ['shop.example/*/sa/a']}}]}]}
          {rules: [{from: [{source: {principals: ['']}}]}]}
          {rules: [{from: [{source: {namespaces: [a/b]}}]}]}
@@ -60,6 +75,8 @@ fn sources() {
          {rules: [{from: [{source: {remoteIpBlocks: ['10.0.0.0/+8']}}]}]}
          {rules: [{from: [{source: {notIpBlocks: ['2001:db8::/129']}}]}]}",
         expect![[r#"
+            policy pci/p: spec.rules[0].from[0].source: a source without fields says nothing; leave `from` out to mean any source
+            policy pci/p: spec.rules[0].from[0].source: a source without fields says nothing; leave `from` out to mean any source
             policy pci/p: spec.rules[0].from[0].source.principals[0]: `spiffe://shop.example/ns/a/sa/a`: principals are written without spiffe://; correct it
             policy pci/p: spec.rules[0].from[0].source.principals[0]: `shop.example/*/sa/a` has a `*` that is not at one end; write prefix*, *suffix or *
             policy pci/p: spec.rules[0].from[0].source.principals[0]: a value is empty; remove it, or write `*` for any value
@@ -82,7 +99,8 @@ fn sources() {
 #[test]
 fn operations() {
     refused(
-        "{rules: [{to: [{operation: {ports: ['65536']}}]}]}
+        "{rules: [{to: [{operation: {}}, {operation: {ports: ['80']}}]}]}
+         {rules: [{to: [{operation: {ports: ['65536']}}]}]}
          {rules: [{to: [{operation: {ports: ['+80']}}]}]}
          {rules: [{to: [{operation: {ports: [http]}}]}]}
          {rules: [{to: [{operation: {hosts: ['a.*.com']}}]}]}
@@ -96,6 +114,7 @@ fn operations() {
          {rules: [{to: [{operation: {paths: ['a/{*}']}}]}]}
          {rules: [{to: [{operation: {notPaths: ['/{**}/{**}']}}]}]}",
         expect![[r#"
+            policy pci/p: spec.rules[0].to[0].operation: an operation without fields says nothing; leave `to` out to mean any operation
             policy pci/p: spec.rules[0].to[0].operation.ports[0]: `65536` is not a port; write 0 to 65535
             policy pci/p: spec.rules[0].to[0].operation.ports[0]: `+80` is not a port; write 0 to 65535
             policy pci/p: spec.rules[0].to[0].operation.ports[0]: `http` is not a port; write 0 to 65535
@@ -185,11 +204,13 @@ fn all_or_nothing() {
 fn warnings() {
     warned(
         "{action: CUSTOM, provider: {name: opa}, rules: [{}]}
+         {action: DENY}
          {rules: [{to: [{operation: {paths: ['//a', '/a%2fb', '/a;b', '/a?b', '/a/../b', 'a', '/a/*/b', '/a/./*', '/{*}//x']}}]}]}
          {rules: [{when: [{key: 'request.headers[x]', values: ['*a*']}]}]}
          {rules: [{to: [{operation: {paths: ['/a', '/b*', '*/c', '*', '/d/{*}', '/.well-known/*']}}]}]}",
         expect![[r#"
             policy pci/p: spec.action: providers cannot be asked yet, so this policy denies what it matches; write action: DENY if that is what you want
+            policy pci/p: spec.rules: a DENY policy without rules denies nothing; write `[{}]`
             policy pci/p: spec.rules[0].to[0].operation.paths[0]: `//a` matches no request: it holds `//`, `\` or an encoded slash, which requests never have after normalization; write the normal form
             policy pci/p: spec.rules[0].to[0].operation.paths[1]: `/a%2fb` matches no request: it holds `//`, `\` or an encoded slash, which requests never have after normalization; write the normal form
             policy pci/p: spec.rules[0].to[0].operation.paths[2]: `/a;b` matches no request: it holds `;`, and parameters are cut off requests before they are compared; write the normal form

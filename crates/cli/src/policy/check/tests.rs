@@ -1,0 +1,129 @@
+//! Lines in, lines out.
+use expect_test::{Expect, expect};
+
+use super::*;
+
+const POLICIES: &str = "
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: deny-admin, namespace: shop}
+spec: {action: DENY, rules: [{to: [{operation: {paths: [/admin]}}]}]}
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {name: web, namespace: shop}
+spec:
+  rules:
+  - from: [{source: {principals: [cluster.local/ns/shop/sa/web]}}]
+  - to: [{operation: {ports: ['9090']}}]
+    when: [{key: 'request.auth.claims[team]', values: [ops]}]
+---
+apiVersion: security.istio.io/v1
+kind: PeerAuthentication
+metadata: {name: strict, namespace: shop}
+spec: {mtls: {mode: STRICT}}
+";
+
+fn gate(semantics: Semantics, yaml: &str) -> Gate {
+    let file = SourceFile { name: "p.yaml".to_owned(), text: yaml.to_owned() };
+    let documents = model::load_documents(&[file]);
+    assert!(documents.diagnostics.is_empty(), "{:?}", documents.diagnostics);
+    let workload = Workload {
+        namespace: "shop".to_owned(),
+        root_namespace: "istio-system".to_owned(),
+        trust_domain: "cluster.local".to_owned(),
+        ..Workload::default()
+    };
+    Gate::of_documents(semantics, &workload, &documents).expect("the documents are good")
+}
+
+fn check(semantics: Semantics, lines: &str, expect: Expect) {
+    let mut out = Vec::new();
+    let all = answer_all(&gate(semantics, POLICIES), lines.as_bytes(), &mut out).expect("memory takes it");
+    expect.assert_eq(&format!("{}all requests: {all}\n", String::from_utf8(out).expect("UTF-8")));
+}
+
+#[test]
+fn defaults_and_every_field() {
+    check(
+        Semantics::Ward,
+        r#"{"id": "a", "peer": "spiffe://cluster.local/ns/shop/sa/web"}
+{"id": 2, "peer": "spiffe://cluster.local/ns/shop/sa/web", "path": "//admin?x"}
+
+{"id": 3, "peer": "spiffe://cluster.local/ns/shop/sa/other", "method": "POST", "path": "/x", "host": "a.com", "headers": [["x", "y"]], "sni": "a.com", "source_ip": "10.0.0.1", "remote_ip": null, "protocol": "http", "note": "left alone"}
+{"id": 4}
+{"id": 5, "peer": "spiffe://cluster.local/ns/shop/sa/other", "port": 9090, "jwt": {"iss": "i", "sub": "s", "team": ["dev", "ops"]}}
+{"peer": "spiffe://cluster.local/ns/shop/sa/web", "protocol": "tcp"}
+"#,
+        expect![[r#""#]],
+    );
+}
+
+#[test]
+fn istios_reading() {
+    check(
+        Semantics::Istio,
+        r#"{"id": 1, "peer": "spiffe://cluster.local/ns/shop/sa/web", "path": "//admin"}
+{"id": 2, "peer": "spiffe://cluster.local/ns/shop/sa/web", "path": "/x/../admin"}
+{"id": 3, "peer": "spiffe://cluster.local/ns/shop/sa/web", "method": "get"}"#,
+        expect![[r#""#]],
+    );
+}
+
+#[test]
+fn a_line_that_is_no_request_stops_nothing() {
+    let long = format!("{{\"id\": 1, \"path\": \"/{}\"}}", "a".repeat(LINE_BYTES_MAX));
+    let lines = format!(
+        "{long}\nnonsense\n[1]\n{}\n\u{0}\n{}",
+        r#"{"id": "x", "port": 70000}
+{"id": "x", "port": "80"}
+{"id": "x", "jwt": "abc"}
+{"id": "x", "headers": {"a": "b"}}
+{"id": "x", "method": 1}
+{"id": "x", "protocol": "udp"}
+{"id": "x", "source_ip": "10.0.0"}
+{"id": "x", "path": "/a b", "peer": "spiffe://cluster.local/ns/shop/sa/web"}
+{"id": "x", "headers": [["host", "b"]], "host": "a", "peer": "spiffe://cluster.local/ns/shop/sa/web"}
+{"id": "x", "peer": "web"}"#,
+        r#"{"id": "last", "peer": "spiffe://cluster.local/ns/shop/sa/web"}"#,
+    );
+    check(Semantics::Ward, &lines, expect![[r#""#]]);
+}
+
+#[test]
+fn which_workload() {
+    use clap::Parser as _;
+
+    #[derive(clap::Parser)]
+    struct Cli {
+        #[command(flatten)]
+        check: Check,
+    }
+    let documents = |namespaces: &[&str]| {
+        let text: String = namespaces
+            .iter()
+            .map(|ns| format!("---\napiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {{name: a, namespace: {ns}}}\n"))
+            .collect();
+        model::load_documents(&[SourceFile { name: "p.yaml".to_owned(), text }])
+    };
+    let ask = |flags: &[&str], namespaces: &[&str]| {
+        let args = Cli::parse_from([&["check", "--policies", "x"], flags].concat()).check;
+        workload(&args, &documents(namespaces)).map_err(|error| error.to_string())
+    };
+    let namespace = |flags: &[&str], namespaces: &[&str]| ask(flags, namespaces).map(|found| found.namespace);
+    assert_eq!(namespace(&[], &["shop"]).as_deref(), Ok("shop"));
+    assert_eq!(namespace(&[], &["istio-system", "shop"]).as_deref(), Ok("shop"));
+    assert_eq!(namespace(&[], &["istio-system"]).as_deref(), Ok("default"));
+    assert_eq!(namespace(&["--namespace", "pci"], &["shop", "pci"]).as_deref(), Ok("pci"));
+    assert_eq!(
+        namespace(&[], &["shop", "pci"]),
+        Err("the policies are in namespaces pci, shop: name the workload's with --namespace".to_owned())
+    );
+    let found = ask(&["--labels", "app=a,version=v1", "--trust-domain", "new.example,old.example"], &[]).unwrap();
+    assert_eq!(found.labels.len(), 2);
+    assert_eq!(
+        (found.trust_domain.as_str(), found.aliases.as_slice()),
+        ("new.example", &["old.example".to_owned()][..])
+    );
+    assert!(ask(&["--labels", "app"], &[]).unwrap_err().contains("`app` is not a label"));
+}
