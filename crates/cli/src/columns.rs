@@ -1,6 +1,8 @@
 //! Text tables.
 use std::fmt::Write as _;
 
+use crate::output::visible;
+
 /// Rows as aligned columns, two spaces apart, indented by two; the columns in `right` are aligned to the right.
 pub(crate) fn columns<const N: usize>(rows: &[[String; N]], right: &[usize]) -> String {
     let mut widths = [0; N];
@@ -16,8 +18,8 @@ pub(crate) fn columns<const N: usize>(rows: &[[String; N]], right: &[usize]) -> 
             let padding = " ".repeat(width.saturating_sub(cell.chars().count()));
             let (before, after) =
                 if right.contains(&column) { (padding, String::new()) } else { (String::new(), padding) };
-            // Writing to a String cannot fail.
-            let _ = write!(line, "  {before}{cell}{after}");
+            // Writing to a String cannot fail. Each character stays one, so the columns stay aligned.
+            let _ = write!(line, "  {before}{}{after}", visible(cell));
         }
         text.push_str(line.trim_end());
         text.push('\n');

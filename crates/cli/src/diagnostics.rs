@@ -4,7 +4,7 @@ use std::{fmt, io::IsTerminal as _};
 use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode};
 use model::{Diagnostic, Severity, SourceFile};
 
-use crate::config::no_color;
+use crate::{config::no_color, output::visible};
 
 /// Width of a report in columns.
 const WIDTH: usize = 120;
@@ -27,7 +27,10 @@ fn draw(files: &[SourceFile], diagnostics: &[Diagnostic], colours: bool) -> Stri
             text.push('\n');
             continue;
         }
-        let report = Report { diagnostic, source: source.map(|f| NamedSource::new(&f.name, f.text.clone())) };
+        let report = Report {
+            diagnostic,
+            source: source.map(|f| NamedSource::new(visible(&f.name), visible(&f.text).into_owned())),
+        };
         if handler.render_report(&mut text, &report).is_err() {
             // The excerpt could not be drawn: the plain line says the same.
             text.push_str(&line(diagnostic));
@@ -50,7 +53,8 @@ pub(crate) fn line(d: &Diagnostic) -> String {
         Severity::Warning => "warning",
     };
     let help = d.help.as_deref().map(|h| format!(" ({h})")).unwrap_or_default();
-    format!("{}:{}:{}: {severity}[{}]: {}{help}\n", d.file, d.line, d.column, d.code, d.message)
+    visible(&format!("{}:{}:{}: {severity}[{}]: {}{help}", d.file, d.line, d.column, d.code, d.message)).into_owned()
+        + "\n"
 }
 
 /// `2 errors, 1 warning`.
@@ -78,7 +82,7 @@ struct Report<'a> {
 
 impl fmt::Display for Report<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.diagnostic.message)
+        f.write_str(&visible(&self.diagnostic.message))
     }
 }
 
@@ -97,7 +101,7 @@ impl miette::Diagnostic for Report<'_> {
     }
 
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        self.diagnostic.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
+        self.diagnostic.help.as_ref().map(|help| Box::new(visible(help)) as Box<dyn fmt::Display>)
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
@@ -107,7 +111,7 @@ impl miette::Diagnostic for Report<'_> {
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
         self.source.as_ref()?;
         let d = self.diagnostic;
-        let label = (!d.path.is_empty()).then(|| d.path.clone());
+        let label = (!d.path.is_empty()).then(|| visible(&d.path).into_owned());
         Some(Box::new(std::iter::once(LabeledSpan::new(label, d.start, d.end - d.start))))
     }
 }

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use crate::{
     columns::columns,
     online::Control,
-    output::{self, Output},
+    output::{self, Output, visible},
 };
 
 /// Say whether a request is allowed, and why
@@ -156,7 +156,7 @@ fn words(answer: &Answer, path: Option<&str>) -> String {
 
 /// The headline, then the rule it speaks of field by field.
 fn explained(explanation: &Explanation) -> String {
-    let mut text = format!("{}\n", explanation.headline());
+    let mut text = format!("{}\n", visible(&explanation.headline()));
     let fields = explanation.subject().map_or(&[][..], |rule| &rule.fields);
     // A rule that denied is right in every field; what it looks for is what the reader wants to know.
     let denied = !explanation.allowed && explanation.rule.is_some();

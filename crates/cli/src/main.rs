@@ -87,7 +87,7 @@ fn main() -> ExitCode {
         }
     };
     result.unwrap_or_else(|error| {
-        eprintln!("error: {error:#}");
+        eprintln!("error: {}", output::visible(&format!("{error:#}")));
         ExitCode::from(output::CANNOT)
     })
 }

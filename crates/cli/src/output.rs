@@ -1,6 +1,9 @@
 //! What every printing subcommand shares: the `-o/--output` argument, the exit codes, and writing to standard output
 //! without dying of a closed pipe.
-use std::io::{self, Write as _};
+use std::{
+    borrow::Cow,
+    io::{self, Write as _},
+};
 
 use clap::ValueEnum;
 
@@ -33,6 +36,28 @@ impl Output {
     }
 }
 
+/// Text that others wrote, without what would move the cursor, colour the terminal or turn the line around: control and
+/// direction characters become others of the same length in bytes, so that places in the text stay where they are.
+/// Line feeds and tabs stay.
+pub(crate) fn visible(text: &str) -> Cow<'_, str> {
+    let tame = |c: char| match c {
+        '\n' | '\t' => c,
+        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' => '\u{fffd}',
+        c if c.is_control() => {
+            if c.len_utf8() == 1 {
+                '?'
+            } else {
+                '¿'
+            }
+        }
+        c => c,
+    };
+    match text.chars().any(|c| tame(c) != c) {
+        true => Cow::Owned(text.chars().map(tame).collect()),
+        false => Cow::Borrowed(text),
+    }
+}
+
 /// Writes text to standard output; a reader that went away (`| head`) is no error.
 pub(crate) fn print(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
@@ -47,4 +72,22 @@ pub(crate) fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
     let mut text = serde_json::to_string_pretty(value)?;
     text.push('\n');
     Ok(print(&text)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::visible;
+
+    #[test]
+    fn what_others_wrote_cannot_steer_the_terminal() {
+        for (wild, tame) in [
+            ("a\tb\nc é", "a\tb\nc é"),
+            ("\u{1b}[31m\u{7}\r\u{7f}\0", "?[31m????"),
+            ("\u{9b}2J", "¿2J"),
+            ("/a\u{202e}b\u{2066}", "/a\u{fffd}b\u{fffd}"),
+        ] {
+            assert_eq!(visible(wild), tame);
+            assert_eq!(visible(wild).len(), wild.len(), "places in the text move");
+        }
+    }
 }

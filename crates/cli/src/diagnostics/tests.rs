@@ -31,6 +31,17 @@ fn place_cause_and_remedy_are_drawn() {
 }
 
 #[test]
+fn a_model_cannot_steer_the_terminal() {
+    let text = "ward: 1\nmodel: \"\\e]0;title\\a\"\nzones: { \"\\e[2J\": { x: \"\\x9b31m\" } }\n";
+    let files = [SourceFile { name: "ward.yaml".to_owned(), text: text.to_owned() }];
+    let loaded = model::load(&files);
+    let mut all = draw(&files, &loaded.diagnostics, false);
+    loaded.diagnostics.iter().for_each(|d| all += &line(d));
+    assert!(all.contains("]0;title") && all.contains("[2J"), "{all}");
+    assert!(!all.chars().any(|c| c.is_control() && c != '\n'), "{all:?}");
+}
+
+#[test]
 fn without_a_file_there_is_no_excerpt() {
     let loaded = model::load(&[]);
     expect![[r#"
