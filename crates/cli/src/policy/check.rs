@@ -2,7 +2,7 @@
 use std::{
     collections::BTreeSet,
     fs::File,
-    io::{self, BufRead, BufReader, BufWriter, Write},
+    io::{self, BufRead, BufReader, BufWriter, LineWriter, Write},
     net::IpAddr,
     path::{Path, PathBuf},
     process::ExitCode,
@@ -79,13 +79,13 @@ pub(super) fn run(args: &Check) -> anyhow::Result<ExitCode> {
     for warning in gate.warnings() {
         eprintln!("warning: {warning}");
     }
-    let out = BufWriter::new(io::stdout().lock());
-    let readable = match args.requests.as_deref() {
-        None => answer_all(&gate, io::stdin().lock(), out),
-        Some(path) if path == Path::new("-") => answer_all(&gate, io::stdin().lock(), out),
+    let out = io::stdout().lock();
+    let readable = match args.requests.as_deref().filter(|path| *path != Path::new("-")) {
+        // Whoever asks line by line waits for each answer.
+        None => answer_all(&gate, io::stdin().lock(), LineWriter::new(out)),
         Some(path) => {
             let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
-            answer_all(&gate, BufReader::new(file), out)
+            answer_all(&gate, BufReader::new(file), BufWriter::new(out))
         }
     };
     match readable {

@@ -55,7 +55,15 @@ fn defaults_and_every_field() {
 {"id": 5, "peer": "spiffe://cluster.local/ns/shop/sa/other", "port": 9090, "jwt": {"iss": "i", "sub": "s", "team": ["dev", "ops"]}}
 {"peer": "spiffe://cluster.local/ns/shop/sa/web", "protocol": "tcp"}
 "#,
-        expect![[r#""#]],
+        expect![[r#"
+            {"id":"a","status":200,"decision":"allow","policy":"shop/web","rule":0,"reason":"allowed"}
+            {"id":2,"status":403,"decision":"deny","policy":"shop/deny-admin","rule":0,"reason":"denied-by-policy"}
+            {"id":3,"status":403,"decision":"deny","policy":null,"rule":null,"reason":"no-rule-matched"}
+            {"id":4,"status":403,"decision":"deny","policy":null,"rule":null,"reason":"mtls-required"}
+            {"id":5,"status":200,"decision":"allow","policy":"shop/web","rule":1,"reason":"allowed"}
+            {"id":null,"status":403,"decision":"deny","policy":"shop/deny-admin","rule":0,"reason":"http-rule-on-tcp"}
+            all requests: true
+        "#]],
     );
 }
 
@@ -66,7 +74,12 @@ fn istios_reading() {
         r#"{"id": 1, "peer": "spiffe://cluster.local/ns/shop/sa/web", "path": "//admin"}
 {"id": 2, "peer": "spiffe://cluster.local/ns/shop/sa/web", "path": "/x/../admin"}
 {"id": 3, "peer": "spiffe://cluster.local/ns/shop/sa/web", "method": "get"}"#,
-        expect![[r#""#]],
+        expect![[r#"
+            {"id":1,"status":200,"decision":"allow","policy":"shop/web","rule":0,"reason":"allowed"}
+            {"id":2,"status":403,"decision":"deny","policy":"shop/deny-admin","rule":0,"reason":"denied-by-policy"}
+            {"id":3,"status":400,"decision":"deny","policy":null,"rule":null,"reason":"bad-method"}
+            all requests: true
+        "#]],
     );
 }
 
@@ -87,7 +100,24 @@ fn a_line_that_is_no_request_stops_nothing() {
 {"id": "x", "peer": "web"}"#,
         r#"{"id": "last", "peer": "spiffe://cluster.local/ns/shop/sa/web"}"#,
     );
-    check(Semantics::Ward, &lines, expect![[r#""#]]);
+    check(Semantics::Ward, &lines, expect![[r#"
+        {"id":null,"status":400,"decision":"deny","policy":null,"rule":null,"reason":"bad-line","detail":"the line is longer than 1048576 bytes"}
+        {"id":null,"status":400,"decision":"deny","policy":null,"rule":null,"reason":"bad-line","detail":"the line is no JSON: expected ident at line 1 column 2"}
+        {"id":null,"status":400,"decision":"deny","policy":null,"rule":null,"reason":"bad-line","detail":"the line is no JSON object"}
+        {"id":"x","status":400,"decision":"deny","policy":null,"rule":null,"reason":"bad-line","detail":"`port` is 70000, and must be a number from 1 to 65535"}
+        {"id":"x","status":400,"decision":"deny","policy":null,"rule":null,"reason":"bad-line","detail":"`port` is \"80\", and must be a number from 1 to 65535"}
+        {"id":"x","status":400,"decision":"deny","policy":null,"rule":null,"reason":"bad-line","detail":"`jwt` is \"abc\", and must be an object of claims"}
+        {"id":"x","status":400,"decision":"deny","policy":null,"rule":null,"reason":"bad-line","detail":"`headers` must be [[name, value], …]: invalid type: map, expected a sequence"}
+        {"id":"x","status":400,"decision":"deny","policy":null,"rule":null,"reason":"bad-line","detail":"`method` is 1, and must be a text"}
+        {"id":"x","status":400,"decision":"deny","policy":null,"rule":null,"reason":"bad-line","detail":"`protocol` is `udp`, and must be http or tcp"}
+        {"id":"x","status":400,"decision":"deny","policy":null,"rule":null,"reason":"bad-line","detail":"`source_ip` is `10.0.0`, and must be an IP address"}
+        {"id":"x","status":400,"decision":"deny","policy":null,"rule":null,"reason":"path-raw-byte"}
+        {"id":"x","status":400,"decision":"deny","policy":null,"rule":null,"reason":"two-hosts"}
+        {"id":"x","status":400,"decision":"deny","policy":null,"rule":null,"reason":"bad-peer"}
+        {"id":null,"status":400,"decision":"deny","policy":null,"rule":null,"reason":"bad-line","detail":"the line is no JSON: expected value at line 1 column 1"}
+        {"id":"last","status":200,"decision":"allow","policy":"shop/web","rule":0,"reason":"allowed"}
+        all requests: false
+    "#]]);
 }
 
 #[test]
