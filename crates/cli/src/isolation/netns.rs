@@ -169,7 +169,8 @@ fn address(network: u8, number: u8) -> Ipv4Addr {
 
 /// The filter of a namespace. In: the mesh port, and segments of connections opened from inside; a new connection to
 /// anything else is reset, so that who tries learns it at once. Out: the mesh's instances, and of the host only
-/// the mesh port of gateways and the control plane. Stateless on purpose: no connection tracking to fill or to pay for.
+/// the mesh port of gateways and the control plane; and of that only what root opened, as the sidecar does: an application
+/// of another user speaks to its sidecar and to nobody else. Stateless on purpose: no connection tracking to fill or to pay for.
 pub(super) fn filter(network: u8, control_port: u16) -> String {
     let (host, all) = (format!("10.201.{network}.0/27"), format!("10.201.{network}.0/24"));
     let control = address(network, 1);
@@ -187,6 +188,7 @@ pub(super) fn filter(network: u8, control_port: u16) -> String {
     oif lo accept
     meta l4proto icmp accept
     tcp flags & (syn | ack) != syn accept
+    meta skuid != 0 reject with icmpx admin-prohibited
     ip daddr {control} tcp dport {control_port} accept
     ip daddr {host} tcp dport {MESH_PORT} accept
     ip daddr {host} reject with icmpx admin-prohibited

@@ -25,6 +25,7 @@ fn the_filter_opens_the_mesh_port_and_nothing_else() {
         "policy drop;",
         "tcp dport 15008 accept",
         "tcp flags & (syn | ack) == syn reject with tcp reset",
+        "meta skuid != 0 reject",
         "ip daddr 10.201.7.1 tcp dport 15012 accept",
         "ip daddr 10.201.7.0/27 reject",
     ] {
