@@ -230,7 +230,16 @@ async fn the_admin_port_shows_readiness_metrics_and_no_secret() {
         raw(admin, format!("{method} {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"))
     };
     assert_eq!(status(&get("/ready", "GET").await), 200);
-    let metrics = get("/metrics", "GET").await;
+    // A request is counted after its answer has left: the caller may be back before that.
+    let counted = async {
+        loop {
+            let metrics = get("/metrics", "GET").await;
+            if metrics.contains("istio_requests_total{") {
+                return metrics;
+            }
+        }
+    };
+    let metrics = tokio::time::timeout(PATIENCE, counted).await.expect("the request is counted");
     for line in [
         "istio_requests_total{reporter=\"destination\",source_workload=\"web\",source_workload_namespace=\"shop\",\
          source_principal=\"spiffe://test.example/ns/shop/sa/web\"",
