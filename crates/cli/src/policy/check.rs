@@ -144,6 +144,12 @@ fn gate(args: &Check) -> anyhow::Result<Option<Gate>> {
         if documents.diagnostics.iter().any(|d| d.severity == Severity::Error) {
             return Ok(None);
         }
+        if documents.policies.is_empty() {
+            eprintln!(
+                "warning: {} holds no AuthorizationPolicy, so that everything is allowed",
+                args.policies.display()
+            );
+        }
         let workload = workload(args, &documents)?;
         Gate::of_documents(semantics, &workload, &documents)
     };

@@ -100,7 +100,10 @@ fn a_line_that_is_no_request_stops_nothing() {
 {"id": "x", "peer": "web"}"#,
         r#"{"id": "last", "peer": "spiffe://cluster.local/ns/shop/sa/web"}"#,
     );
-    check(Semantics::Ward, &lines, expect![[r#"
+    check(
+        Semantics::Ward,
+        &lines,
+        expect![[r#"
         {"id":null,"status":400,"decision":"deny","policy":null,"rule":null,"reason":"bad-line","detail":"the line is longer than 1048576 bytes"}
         {"id":null,"status":400,"decision":"deny","policy":null,"rule":null,"reason":"bad-line","detail":"the line is no JSON: expected ident at line 1 column 2"}
         {"id":null,"status":400,"decision":"deny","policy":null,"rule":null,"reason":"bad-line","detail":"the line is no JSON object"}
@@ -117,7 +120,8 @@ fn a_line_that_is_no_request_stops_nothing() {
         {"id":null,"status":400,"decision":"deny","policy":null,"rule":null,"reason":"bad-line","detail":"the line is no JSON: expected value at line 1 column 1"}
         {"id":"last","status":200,"decision":"allow","policy":"shop/web","rule":0,"reason":"allowed"}
         all requests: false
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
