@@ -7,7 +7,7 @@ use wire::v1::resources::{Listener, Route, Workload};
 
 use crate::{
     app,
-    mesh::{Mesh, Node, PATIENCE, allow, body, raw, service, status, upstream, workload},
+    mesh::{Mesh, Node, PATIENCE, allow, body, counted_requests, raw, service, status, upstream, workload},
 };
 
 pub struct Gateway {
@@ -148,8 +148,8 @@ async fn an_announced_probe_is_answered_at_the_gateway_after_policy_and_routing(
     for (path, want) in [("/forbidden", 403), ("/orders/7/8", 404)] {
         assert_eq!(status(&probe(path).await), want, "{path}");
     }
-    let counted: u64 = proxy.flow_counts().iter().map(|count| count.requests).sum();
-    assert_eq!(counted, 1, "probes are nobody's traffic");
+    let counts = counted_requests(&proxy, 1).await;
+    assert_eq!(counts.iter().map(|count| count.requests).sum::<u64>(), 1, "probes are nobody's traffic");
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use tokio::{
 
 use crate::{
     app,
-    mesh::{Mesh, PATIENCE, Pair, allow, body, raw, read_until, service, status, upstream},
+    mesh::{Mesh, PATIENCE, Pair, allow, body, counted_requests, raw, read_until, service, status, upstream},
 };
 
 #[tokio::test]
@@ -55,7 +55,7 @@ async fn a_refusal_is_a_problem_document_recorded_and_counted() {
     assert_eq!((record.path.as_str(), record.method.as_str(), record.port), ("/admin", "GET", 8080));
     assert_eq!(record.principal, "spiffe://test.example/ns/shop/sa/web");
     assert_eq!((record.reason.as_str(), record.allowed, record.request_id.as_str()), ("no-rule-matched", false, "r-1"));
-    let mut counts = pair.orders.proxy.flow_counts();
+    let mut counts = counted_requests(&pair.orders.proxy, 2).await;
     counts.sort_by_key(|c| c.allowed);
     let counts: Vec<_> = counts.iter().map(|c| (c.allowed, c.flow.as_str(), c.requests, c.port)).collect();
     assert_eq!(counts, [(false, "", 1, 8080), (true, "place", 1, 8080)]);
@@ -355,8 +355,12 @@ async fn a_probe_is_answered_by_the_proxy_after_policy_and_only_while_announced(
     assert!(status(&answer) == 204 && answer.contains("ward-probe-result: passed"), "{answer}");
     assert_eq!(status(&tls("/admin").await), 403);
     assert_eq!(pair.orders.decision().await.path, "/admin");
-    let counted: u64 = pair.orders.proxy.flow_counts().iter().map(|count| count.requests).sum();
-    assert_eq!(counted, 1, "a probe is recorded, and is nobody's traffic");
+    let counts = counted_requests(&pair.orders.proxy, 1).await;
+    assert_eq!(
+        counts.iter().map(|count| count.requests).sum::<u64>(),
+        1,
+        "a probe is recorded, and is nobody's traffic"
+    );
     // An application's own probe header never leaves its sidecar.
     let answer = pair.raw("GET /x HTTP/1.1\r\nHost: orders\r\nWard-Probe: 00ff\r\nConnection: close\r\n\r\n").await;
     assert_eq!(status(&answer), 200);

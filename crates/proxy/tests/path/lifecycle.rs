@@ -9,7 +9,7 @@ use wire::v1::resources::Upstream;
 
 use crate::{
     app,
-    mesh::{Mesh, PATIENCE, Pair, allow, raw, read_until, status},
+    mesh::{Mesh, PATIENCE, Pair, allow, counted_requests, raw, read_until, status},
 };
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: orders\r\nConnection: close\r\n\r\n";
@@ -217,7 +217,7 @@ async fn several_workers_share_the_work() {
     for _ in 0..12 {
         assert_eq!(status(&pair.raw(GET).await), 200);
     }
-    let total: u64 = pair.orders.proxy.flow_counts().iter().map(|c| c.requests).sum();
+    let total: u64 = counted_requests(&pair.orders.proxy, 12).await.iter().map(|c| c.requests).sum();
     assert_eq!(total, 12, "sums over workers");
 }
 

@@ -20,7 +20,7 @@ use tokio::{
     net::TcpStream,
 };
 use wire::v1::{
-    DecisionRecord,
+    DecisionRecord, FlowCount,
     resources::{Policy, Service, Upstream, Workload},
 };
 
@@ -272,4 +272,34 @@ pub fn status(answer: &str) -> u16 {
 
 pub fn body(answer: &str) -> &str {
     answer.split_once("\r\n\r\n").map_or("", |(_, body)| body)
+}
+
+/// What a proxy has counted, summed up, once it is `enough`: a request is counted after its answer has left.
+pub async fn counted(proxy: &Proxy, enough: impl Fn(&[FlowCount]) -> bool) -> Vec<FlowCount> {
+    let mut sums: Vec<FlowCount> = Vec::new();
+    let counting = async {
+        while !enough(&sums) {
+            tokio::task::yield_now().await;
+            for count in proxy.flow_counts() {
+                let key = |c: &FlowCount| (c.source.clone(), c.port, c.flow.clone(), c.allowed, c.protocol.clone());
+                match sums.iter_mut().find(|sum| key(sum) == key(&count)) {
+                    Some(sum) => {
+                        sum.requests += count.requests;
+                        sum.errors += count.errors;
+                        sum.bytes_in += count.bytes_in;
+                        sum.bytes_out += count.bytes_out;
+                    }
+                    None => sums.push(count),
+                }
+            }
+        }
+    };
+    let in_time = tokio::time::timeout(PATIENCE, counting).await;
+    assert!(in_time.is_ok(), "counted only {sums:?}");
+    sums
+}
+
+/// As many requests.
+pub async fn counted_requests(proxy: &Proxy, requests: u64) -> Vec<FlowCount> {
+    counted(proxy, |sums| sums.iter().map(|sum| sum.requests).sum::<u64>() >= requests).await
 }
