@@ -6,6 +6,7 @@
 pub(crate) mod backoff;
 pub(crate) mod logs;
 pub(crate) mod marks;
+mod second;
 #[cfg(test)]
 mod tests;
 
@@ -306,8 +307,9 @@ impl Keeper {
             return;
         };
         signal(&child, Signal::TERM);
-        if self.program.second {
-            marks::signal_second(&self.program.marks, Signal::TERM);
+        if let (true, Some(waiting)) = (self.program.second, pid(&child)) {
+            // Before it is started the signal to the child ended that.
+            second::signal(waiting, Signal::TERM);
         }
         let graceful = async {
             let status = child.wait().await;

@@ -61,27 +61,6 @@ pub(crate) fn signal_all(marks: &Marks, signal: Signal) -> usize {
     found
 }
 
-/// Sends a signal to the process that carries the marks and is number 2 of process numbers of its own, where the one
-/// that waits for it is number 1; false when there is none.
-pub(crate) fn signal_second(marks: &Marks, signal: Signal) -> bool {
-    let Some(depth) = numbers_of("self").map(|own| own.len()) else { return false };
-    let second = |pid: Pid| {
-        let numbers = numbers_of(&pid.as_raw_nonzero().to_string()).unwrap_or_default();
-        numbers.len() == depth + 1 && numbers.last().is_some_and(|number| number == "2")
-    };
-    processes().any(|pid| {
-        let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else { return false };
-        second(pid) && carries(pid, marks) && pidfd_send_signal(&process, signal).is_ok()
-    })
-}
-
-/// The numbers of a process, outermost first.
-fn numbers_of(process: &str) -> Option<Vec<String>> {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
-    Some(line.split_whitespace().map(str::to_owned).collect())
-}
-
 /// Kills every process that carries the marks, including what they start meanwhile; returns how many there were.
 pub(crate) fn kill_all(marks: &Marks) -> usize {
     let mut found = 0;

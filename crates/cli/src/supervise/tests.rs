@@ -141,6 +141,35 @@ async fn stopping_is_gentle_first() {
 }
 
 #[tokio::test]
+async fn a_program_with_numbers_of_its_own_is_asked_to_end_too() {
+    if !rustix::process::geteuid().is_root() {
+        return; // Only root makes such a thing, here and in `ward up`.
+    }
+    let mut trial = Trial::new();
+    // Without its environment it is not known by its marks.
+    let script = "trap 'exit 7' TERM; touch ready; while :; do sleep 0.05; done";
+    let wait = r#"trap : TERM; "$@"; exit $?"#;
+    let argv =
+        ["unshare", "--pid", "--fork", "--kill-child=KILL", "sh", "-c", wait, "ward", "env", "-i", "sh", "-c", script];
+    let program = Program {
+        label: "trial".into(),
+        argv: argv.map(Into::into).to_vec(),
+        env: BTreeMap::from([("PATH".to_owned(), "/usr/bin:/bin".into())]),
+        dir: trial.dir.path().to_owned(),
+        log: trial.dir.path().join("log"),
+        marks: Marks::of_process(trial.dir.path(), "trial"),
+        second: true,
+    };
+    let kept = keep(program, Restart::Always, None, trial.sender.clone(), &trial.tasks);
+    assert!(matches!(trial.next().await, What::Started { .. }));
+    while !trial.dir.path().join("ready").exists() {
+        tokio::task::yield_now().await;
+    }
+    kept.stop(Duration::from_secs(20)).await;
+    assert!(matches!(trial.next().await, What::Stopped { ending: Some(Ending::Code(7)), forced: false, .. }));
+}
+
+#[tokio::test]
 async fn who_does_not_listen_is_killed_with_everything_it_started() {
     let mut trial = Trial::new();
     // The grandchild leaves the group: only its marks give it away.
