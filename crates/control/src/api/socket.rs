@@ -108,6 +108,10 @@ impl Socket {
                 }
             };
             let operator = match stream.peer_cred() {
+                Ok(cred) if cred.uid() == 0 && cred.pid().is_some_and(is_contained) => {
+                    warn!("closed: root without any capability is an application under Ward, not an operator");
+                    continue;
+                }
                 Ok(cred) => Operator { uid: cred.uid(), owner: self.owner },
                 Err(error) => {
                     warn!(%error, "the peer of the API socket is unknown");
@@ -121,6 +125,20 @@ impl Socket {
             });
         }
     }
+}
+
+/// Whether a process of root's was stripped of every capability that we have some of, as `ward up` does with the
+/// applications that it runs as root: by its user id alone it would be an operator. What ended already counts as such.
+fn is_contained(pid: i32) -> bool {
+    // The kernel says 0 of a peer outside of our process numbers, and thus not started below us.
+    let held = |process: &str| effective(&fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default());
+    pid != 0 && held("self").is_some_and(|own| own != 0) && held(&pid.to_string()).unwrap_or_default() == 0
+}
+
+/// The effective capabilities in `/proc/<pid>/status`.
+fn effective(status: &str) -> Option<u64> {
+    let hex = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
+    u64::from_str_radix(hex.trim(), 16).ok()
 }
 
 impl Drop for Socket {
@@ -151,5 +169,34 @@ async fn serve_one(stream: UnixStream, router: Router, operator: Operator, drain
     };
     if let Err(error) = ended {
         debug!(%error, "API connection ended");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::{effective, is_contained};
+
+    #[test]
+    fn root_without_capabilities_is_no_operator() {
+        assert_eq!(effective("Name:\tx\nCapEff:\t0000000000000402\n"), Some(0x402));
+        assert_eq!(effective(""), None);
+        let own = i32::try_from(std::process::id()).unwrap();
+        assert!(!is_contained(own) && !is_contained(0), "we are what we are");
+        let mut stripped = Command::new("setpriv")
+            .args(["--inh-caps=-all", "--bounding-set=-all", "sh", "-c", "echo; read line"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        std::io::BufRead::read_line(&mut std::io::BufReader::new(stripped.stdout.take().unwrap()), &mut line).unwrap();
+        let contained = is_contained(i32::try_from(stripped.id()).unwrap());
+        drop(stripped.stdin.take());
+        stripped.wait().unwrap();
+        let own = std::fs::read_to_string("/proc/self/status").unwrap();
+        // Who has none cannot drop any, and tells nobody apart by them.
+        assert_eq!(contained, effective(&own).unwrap() != 0);
     }
 }
