@@ -8,8 +8,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
-    CompileError, PeerRules, Protocol, Reason, Request, RuleRef, RuleSet, Semantics, TokenFault, TokenRules, Workload,
-    flows::rule_set_as,
+    CompileError, PathFault, PeerRules, Protocol, Reason, Request, RuleRef, RuleSet, Semantics, TokenFault, TokenRules,
+    Workload, flows::rule_set_as,
 };
 
 /// A request as it arrives.
@@ -254,8 +254,15 @@ impl Gate {
         }
         // RFC 9112 §3.2.2: an address in the target is the host, whatever `Host` says.
         let host = authority.unwrap_or(&arrival.host);
-        if host.is_empty() || host.bytes().any(|byte| byte <= b' ' || byte == 0x7f) {
+        // Envoy wants a `Host`, and lets it be empty.
+        if (host.is_empty() && self.semantics == Semantics::Ward)
+            || host.bytes().any(|byte| byte <= b' ' || byte == 0x7f)
+        {
             return Err(malformed(RequestFault::Host));
+        }
+        let bare = self.semantics == Semantics::Istio && authority.is_some() && target.starts_with(['?', '#']);
+        if bare || (target == "*" && method != "OPTIONS") {
+            return Err(Verdict::refused(400, PathFault::NotAbsolute.as_str()));
         }
         let path = self.semantics.normalize(target).map_err(|fault| Verdict::refused(400, fault.as_str()))?;
         let claims = match &arrival.jwt {

@@ -28,9 +28,8 @@ const LINE_BYTES_MAX: usize = 1 << 20;
 #[command(
     after_help = "Examples:\n  ward policy check --policies examples/shop --node payments --requests requests.jsonl\n  \
 echo '{\"id\": 1, \"path\": \"/admin\"}' | ward policy check --policies istio/ --compat istio\n\n\
-A request: id, peer (SPIFFE URI), method (GET), path (/), host (svc), headers ([[name, value], ...]), jwt (claims of a\n\
-validated token), sni, source_ip, remote_ip, port, protocol (http, or tcp). Only what differs must be written.\n\
-An answer: id, status (200, 400, 401, 403), decision, policy, rule, reason; `detail` when a line could not be read.\n\n\
+A request: id, peer (SPIFFE URI), method (GET), path (/), host (svc),\n  headers ([[name, value], ...]), jwt (claims of a validated token), sni,\n  source_ip, remote_ip, port, protocol (http, or tcp); only what differs is needed\n\
+An answer: id, status (200, 400, 401, 403), decision, policy, rule, reason;\n  detail too when a line is no request\n\n\
 Exit codes: 0 every line was answered, 1 a line is no request, or the policies are refused, 2 something cannot be read"
 )]
 pub(crate) struct Check {

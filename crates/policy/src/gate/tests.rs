@@ -135,12 +135,15 @@ fn what_is_no_request() {
     let policies = "policy {rules: [{}]}";
     assert_eq!(reasons(policies, "get /"), ("allowed", "bad-method"));
     assert_eq!(reasons(policies, "G(T /"), ("bad-method", "bad-method"));
-    assert_eq!(reasons(policies, "GET / host="), ("bad-host", "bad-host"));
+    assert_eq!(reasons(policies, "GET / host="), ("bad-host", "allowed"));
     assert_eq!(reasons(policies, "GET / host=a~b"), ("bad-host", "bad-host"));
     assert_eq!(reasons(policies, "GET / host=a header=Host:b"), ("two-hosts", "two-hosts"));
     assert_eq!(reasons(policies, "GET / host=a header=Host:a"), ("allowed", "allowed"));
     assert_eq!(reasons(policies, "GET / header=x(y:a"), ("bad-header", "bad-header"));
     assert_eq!(reasons(policies, "GET admin"), ("path-not-absolute", "path-not-absolute"));
+    assert_eq!(reasons(policies, "GET *"), ("path-not-absolute", "path-not-absolute"));
+    assert_eq!(reasons(policies, "OPTIONS *"), ("allowed", "allowed"));
+    assert_eq!(reasons(policies, "GET http://a?x"), ("allowed", "path-not-absolute"));
     assert_eq!(reasons(policies, "GET /a~b"), ("path-raw-byte", "path-raw-byte"));
     assert_eq!(reasons(policies, "GET / as web.example"), ("bad-peer", "bad-peer"));
     assert_eq!(reasons(policies, "GET / as spiffe://UPPER/x"), ("bad-peer", "allowed"));

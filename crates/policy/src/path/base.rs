@@ -24,14 +24,14 @@ pub(crate) fn normalize_base(path: &str) -> Result<Cow<'_, str>, PathFault> {
     canonical(without_dot_parameters(path).as_bytes()).map(Cow::Owned)
 }
 
-/// `..;x` and `.;x` are dot segments since Envoy 1.36.10 (CVE-2026-73551); an escaped dot still hides them.
+/// `..;x` and `.;x` are dot segments since Envoy 1.36.10 (CVE-2026-73551); an escaped dot or a backslash still hides them.
 fn without_dot_parameters(path: &str) -> Cow<'_, str> {
     if !path.contains(".;") {
         return Cow::Borrowed(path);
     }
     let mut out = String::with_capacity(path.len());
-    for segment in path.split_inclusive(['/', '\\']) {
-        let (name, slash) = match segment.strip_suffix(['/', '\\']) {
+    for segment in path.split_inclusive('/') {
+        let (name, slash) = match segment.strip_suffix('/') {
             Some(name) => (name, "/"),
             None => (segment, ""),
         };
@@ -57,6 +57,8 @@ enum Dots {
 fn canonical(path: &[u8]) -> Result<String, PathFault> {
     let mut out = String::with_capacity(path.len());
     let mut rest = path;
+    // Where the last per cent sign stands that begins no escape.
+    let mut bare = None;
     while let [byte, tail @ ..] = rest {
         let dot = dot(rest);
         if dot > 0 {
@@ -84,6 +86,7 @@ fn canonical(path: &[u8]) -> Result<String, PathFault> {
                     let value = high_value << 4 | low_value;
                     if value.is_ascii_alphanumeric() || matches!(value, b'-' | b'_' | b'~') {
                         out.push(char::from(value));
+                        keep_bare(&mut out, bare, after);
                     } else {
                         // Servers may mind the case of the digits, so it stays.
                         out.extend(['%', char::from(*high), char::from(*low)]);
@@ -91,13 +94,32 @@ fn canonical(path: &[u8]) -> Result<String, PathFault> {
                     rest = after;
                 }
                 // Not an escape: a per cent sign.
-                _ => out.push('%'),
+                _ => {
+                    bare = Some(out.len());
+                    out.push('%');
+                }
             },
-            (b'"' | b'<' | b'>' | b'`' | b'{' | b'}', _) => encode(*byte, &mut out),
+            (b'%', _) => {
+                bare = Some(out.len());
+                out.push('%');
+            }
+            (b'"' | b'<' | b'>' | b'^' | b'`' | b'{' | b'|' | b'}', _) => encode(*byte, &mut out),
             (byte, _) => out.push(char::from(byte)),
         }
     }
     Ok(out)
+}
+
+/// A character just decoded must not make an escape of a bare per cent sign before it: `%0%61` is `%250a`.
+fn keep_bare(out: &mut String, bare: Option<usize>, after: &[u8]) {
+    let Some(digits) = bare.and_then(|at| out.get(at + 1..)) else { return };
+    let made = match (digits.as_bytes(), after) {
+        ([first], [second, ..]) | ([first, second], _) => hex(*first).is_some() && hex(*second).is_some(),
+        _ => false,
+    };
+    if let Some(at) = bare.filter(|_| made) {
+        out.insert_str(at + 1, "25");
+    }
 }
 
 /// Length of a dot at the start, escaped or not; 0 when there is none.
