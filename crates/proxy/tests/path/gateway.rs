@@ -148,7 +148,7 @@ async fn an_announced_probe_is_answered_at_the_gateway_after_policy_and_routing(
     for (path, want) in [("/forbidden", 403), ("/orders/7/8", 404)] {
         assert_eq!(status(&probe(path).await), want, "{path}");
     }
-    let counts = counted_requests(&proxy, 1).await;
+    let counts = counted_requests(proxy, 1).await;
     assert_eq!(counts.iter().map(|count| count.requests).sum::<u64>(), 1, "probes are nobody's traffic");
 }
 
