@@ -131,6 +131,9 @@ impl Session {
         let socket = std::path::absolute(&socket).with_context(|| format!("cannot use {}", socket.display()))?;
         let socket_lock = take_socket(&socket)?;
         let found = preflight::check(&plan::specs(&model), &dir, &environment, args.listen_address, &[]).await?;
+        if let Some(message) = as_root(&model) {
+            teller.tell(Event::Warning { message }).await;
+        }
         let network = Network::open(isolation, &locks, state.root()).await?;
         let mut reached = vec![dir.canonicalize().with_context(|| format!("cannot open {}", dir.display()))?];
         reached.push(state.root().to_owned());
@@ -593,6 +596,19 @@ async fn stop_together<'a>(all: impl Iterator<Item = (&'a Kept, Duration)>) {
     for (kept, _) in all {
         kept.gone().await;
     }
+}
+
+/// What to say of applications that would run as root because their node names no user.
+fn as_root(model: &Model) -> Option<String> {
+    let without = |node: &model::Node| node.run.as_ref().is_some_and(|run| run.user.is_none());
+    let names: Vec<&str> =
+        model.nodes.iter().filter(|(_, node)| without(node)).map(|(name, _)| name.as_str()).collect();
+    (rustix::process::geteuid().is_root() && !names.is_empty()).then(|| {
+        format!(
+            "these run as root, without its capabilities but as the owner of its files: {}; give each a `run.user`, e.g. nobody",
+            names.join(", ")
+        )
+    })
 }
 
 /// Takes the lock that belongs to a socket's path, and makes sure that nobody answers there.
