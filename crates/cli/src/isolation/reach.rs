@@ -21,13 +21,13 @@ pub(crate) struct Closed {
 }
 
 /// The shell that opens the way: `sh -c OPEN ward START [DIR NAME… /]… -- COMMAND…`. Names are bound from the hidden
-/// directory, which the shell is still in when the empty one lies over it.
+/// directory, which the shell is still in when the empty one lies over it; made absolute they would name the empty one.
 pub(crate) const OPEN: &str = r#"start=$1; shift
 while [ "$1" != -- ]; do
   dir=$1; shift
   cd "$dir" && mount -t tmpfs -o size=64k,mode=0711 ward "$dir" || exit 125
   while [ "$1" != / ]; do
-    mkdir "$dir/$1" && mount --rbind "./$1" "$dir/$1" || exit 125
+    mkdir "$dir/$1" && mount --no-canonicalize --rbind "./$1" "$dir/$1" || exit 125
     shift
   done
   shift

@@ -143,3 +143,28 @@ fn a_closed_directory_above_the_model_is_opened_for_the_applications_user_only_a
         !words(&root.application(&place(Some("ns")), None, &BTreeMap::new(), &["./app".into()])).contains(" / -- ")
     );
 }
+
+#[test]
+fn the_way_below_a_closed_directory_is_walked_by_another_user() {
+    use std::os::unix::fs::PermissionsExt as _;
+    if !super::wrap::can_make_namespaces() {
+        return; // nothing is opened then: `Wrapper::application` makes no mount
+    }
+    let top = tempfile::tempdir().unwrap();
+    let home = top.path().canonicalize().unwrap();
+    let model = home.join("clone/model");
+    std::fs::create_dir_all(&model).unwrap();
+    std::fs::write(model.join("here"), "").unwrap();
+    std::fs::write(home.join("secret"), "").unwrap();
+    std::fs::set_permissions(&home, std::fs::Permissions::from_mode(0o700)).unwrap();
+    let script = format!("test -e here && test -e {0}/clone && ! test -e {0}/secret && id -u", home.display());
+    let output = std::process::Command::new("unshare")
+        .args(["--mount", "--propagation", "slave", "--", "sh", "-c", super::reach::OPEN, "ward"])
+        .args([&model, &home])
+        .args(["clone", "/", "--", "setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "sh", "-c"])
+        .arg(script)
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "65534\n", "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(home.join("secret").exists(), "outside, everything is as it was");
+}
