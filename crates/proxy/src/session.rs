@@ -267,7 +267,6 @@ impl Session {
             return Err(self.refuse(view, None, Fault::Misdirected));
         }
         let (rule, decision) = self.decide(view, ask, port, None)?;
-        let _ = rule;
         let route = listener.routes.iter().find(|route| {
             let method = route.methods.is_empty() || route.methods.iter().any(|m| m == ask.method);
             method && route.path.as_ref().is_none_or(|p| p.matches(ask.path))
