@@ -241,6 +241,8 @@ pub fn closed(id: &SpiffeId, model: &Model, revision: u64, roots: &[Vec<u8>]) ->
         dry_run: false,
         trust_domain: model.trust_domain.to_string(),
         root_namespace: model.mesh.root_namespace.to_string(),
+        compat_istio: false,
+        aliases: model.mesh.aliases.iter().map(ToString::to_string).collect(),
     };
     let bundle = resources::Bundle { trust_domain: model.trust_domain.to_string(), roots: roots.to_vec() };
     let policy = policy_resource(&nothing);
@@ -292,6 +294,8 @@ fn workload_of(model: &Model, name: &str, node: &Node, id: &SpiffeId) -> resourc
         dry_run: node.mode.unwrap_or(model.mesh.mode) == Mode::DryRun,
         trust_domain: model.trust_domain.to_string(),
         root_namespace: model.mesh.root_namespace.to_string(),
+        compat_istio: false,
+        aliases: model.mesh.aliases.iter().map(ToString::to_string).collect(),
     }
 }
 

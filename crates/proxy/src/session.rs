@@ -437,6 +437,7 @@ impl Session {
             request_id: ask.headers.first("x-request-id").map(text).unwrap_or_default(),
             status: if allowed || view.snapshot.dry_run { 0 } else { 403 },
             probe: matches!(self.role, Role::Inbound { .. } | Role::Gateway { .. }) && self.is_probe(ask),
+            ..DecisionRecord::default()
         }
     }
 
