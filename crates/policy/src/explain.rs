@@ -1,5 +1,5 @@
 //! Why a request was allowed or denied, as data and in words. Computed from facts, off the hot path.
-use std::fmt;
+use std::{fmt, net::IpAddr};
 
 use model::{Audit, istio::Action};
 use serde::{Deserialize, Serialize};
@@ -9,6 +9,10 @@ use crate::{
     matcher::{Check, Facts, Matcher},
     rules::Rule,
 };
+
+mod why_not;
+
+pub use why_not::{NEAREST_MAX, REFUSING_MAX, WhyNot};
 
 /// The answer to "why": the deciding rule, or the rule that came nearest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +46,18 @@ pub struct RequestReport {
     pub port: u16,
     /// Protocol.
     pub protocol: Protocol,
+    /// `issuer/subject` of the token that was accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<String>,
+    /// TLS server name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sni: Option<String>,
+    /// Address of the peer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_ip: Option<IpAddr>,
+    /// Address of the original caller.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote_ip: Option<IpAddr>,
 }
 
 /// One rule held against one request, field by field.
@@ -98,15 +114,9 @@ impl RuleSet {
         let facts = Facts::new(request);
         let decision = self.decide_on(&facts);
         let rule = decision.rule().and_then(|at| self.rule(at)).map(|rule| self.report(rule, &facts));
-        let nearest = if decision.reason() == Reason::NoRuleMatched {
-            // A miss in the identity is further away than one in what is asked; then the longest common path decides.
-            let distance = |rule: &&Rule| {
-                let miss = Miss::of(rule, &facts);
-                (miss.failing(), miss.from, usize::MAX - miss.path_in_common, rule.at)
-            };
-            self.allow.rules.iter().min_by_key(distance).map(|rule| self.report(rule, &facts))
-        } else {
-            None
+        let nearest = match decision.reason() {
+            Reason::NoRuleMatched => self.nearest(&facts, 1).first().map(|rule| self.report(rule, &facts)),
+            _ => None,
         };
         Explanation {
             allowed: decision.is_allowed(),
@@ -116,6 +126,18 @@ impl RuleSet {
             nearest,
             allow_rules: self.allow.rules.len(),
         }
+    }
+
+    /// The ALLOW rules that come nearest to matching, nearest first.
+    fn nearest(&self, facts: &Facts, count: usize) -> Vec<&Rule> {
+        // A miss in the identity is further away than one in what is asked; then the longest common path decides.
+        let distance = |rule: &Rule| {
+            let miss = Miss::of(rule, facts);
+            (miss.failing(), miss.from, usize::MAX - miss.path_in_common, rule.at)
+        };
+        let mut found: Vec<_> = self.allow.rules.iter().map(|rule| (distance(rule), rule)).collect();
+        found.sort_unstable_by_key(|(distance, _)| *distance);
+        found.into_iter().take(count).map(|(_, rule)| rule).collect()
     }
 
     fn report(&self, rule: &Rule, facts: &Facts) -> RuleReport {
@@ -197,6 +219,13 @@ impl RequestReport {
             host: request.host.to_owned(),
             port: request.port,
             protocol: request.protocol,
+            token: request.jwt.and_then(|claims| {
+                let text = |name: &str| claims.get(name)?.as_str();
+                Some(format!("{}/{}", text("iss")?, text("sub").unwrap_or_default()))
+            }),
+            sni: request.sni.filter(|name| !name.is_empty()).map(str::to_owned),
+            source_ip: request.source_ip,
+            remote_ip: request.remote_ip.filter(|ip| Some(*ip) != request.source_ip),
         }
     }
 
@@ -219,8 +248,13 @@ impl fmt::Display for RequestReport {
 }
 
 impl RuleReport {
+    /// The fields that the request does not satisfy.
+    pub fn misses(&self) -> impl Iterator<Item = &FieldReport> {
+        self.fields.iter().filter(|field| !field.ok)
+    }
+
     /// `flow `charge` (policy pci/flow-charge, rule 0)`, or without a flow `policy pci/no-refunds, rule 0`.
-    fn name(&self) -> String {
+    pub fn name(&self) -> String {
         match &self.flow {
             Some(flow) => format!("flow `{flow}` (policy {}, rule {})", self.policy, self.rule),
             None => format!("policy {}, rule {}", self.policy, self.rule),
@@ -244,7 +278,8 @@ impl FieldReport {
             "methods" | "notMethods" => "method",
             "paths" | "notPaths" => "path",
             "connection.sni" => "server name",
-            other => other,
+            "destination.ip" => "destination address",
+            other => other.strip_prefix("request.auth.").unwrap_or(other),
         }
     }
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::{
     CompileError, PathFault, PeerRules, Protocol, Reason, Request, RuleRef, RuleSet, Semantics, TokenFault, TokenRules,
-    Workload, flows::rule_set_as,
+    WhyNot, Workload, flows::rule_set_as,
 };
 
 /// A request as it arrives.
@@ -190,16 +190,29 @@ impl Gate {
 
     /// The answer to one request. The order is that of the wire: the handshake, the head, the token, the policies.
     pub fn answer(&self, arrival: &Arrival) -> Verdict {
+        self.admit(arrival, |request| self.decide(request)).unwrap_or_else(|refusal| refusal)
+    }
+
+    /// What would have to differ for the request to pass.
+    ///
+    /// # Errors
+    /// It is refused before any policy is asked; the verdict says why.
+    pub fn why_not(&self, arrival: &Arrival) -> Result<WhyNot, Verdict> {
+        self.admit(arrival, |request| self.rules.why_not(request))
+    }
+
+    /// Hands the request over as policies see it, unless it is refused before any of them is asked.
+    fn admit<T>(&self, arrival: &Arrival, then: impl FnOnce(&Request) -> T) -> Result<T, Verdict> {
         let port = arrival.port.unwrap_or(self.port);
         if let Some(peer) = &arrival.peer
             && !self.is_identity(peer)
         {
-            return Verdict::refused(400, RequestFault::Peer.as_str());
+            return Err(Verdict::refused(400, RequestFault::Peer.as_str()));
         }
         match (self.peers.mode(port), &arrival.peer) {
-            (MtlsMode::Strict, None) => return Verdict::refused(403, "mtls-required"),
+            (MtlsMode::Strict, None) => return Err(Verdict::refused(403, "mtls-required")),
             // Nobody terminates TLS there, so nobody has an identity.
-            (MtlsMode::Disable, Some(_)) => return Verdict::refused(403, "mtls-disabled"),
+            (MtlsMode::Disable, Some(_)) => return Err(Verdict::refused(403, "mtls-disabled")),
             _ => {}
         }
         let no_headers = HeaderMap::new();
@@ -211,8 +224,8 @@ impl Gate {
             ..Request::tcp(&no_headers, port)
         };
         match arrival.protocol {
-            Protocol::Tcp => self.decide(&base),
-            Protocol::Http => self.http(arrival, &base).unwrap_or_else(|refusal| refusal),
+            Protocol::Tcp => Ok(then(&base)),
+            Protocol::Http => self.http(arrival, &base, then),
         }
     }
 
@@ -224,7 +237,7 @@ impl Gate {
         }
     }
 
-    fn http(&self, arrival: &Arrival, base: &Request) -> Result<Verdict, Verdict> {
+    fn http<T>(&self, arrival: &Arrival, base: &Request, then: impl FnOnce(&Request) -> T) -> Result<T, Verdict> {
         let malformed = |fault: RequestFault| Verdict::refused(400, fault.as_str());
         let method = arrival.method.as_str();
         let known = match self.semantics {
@@ -269,7 +282,7 @@ impl Gate {
             Some(claims) => Some(Cow::<Value>::Owned(self.tokens.admit(claims).map_err(|fault| self.token(fault))?)),
             None => None,
         };
-        Ok(self.decide(&Request {
+        Ok(then(&Request {
             method,
             path: &path,
             host,

@@ -22,7 +22,7 @@ mod testing;
 pub use authentication::{PeerRules, TokenFault, TokenRules};
 pub use decision::{Allow, Decision, Deny, Reason, RuleRef};
 pub use error::CompileError;
-pub use explain::{Explanation, FieldReport, RequestReport, RuleReport};
+pub use explain::{Explanation, FieldReport, NEAREST_MAX, REFUSING_MAX, RequestReport, RuleReport, WhyNot};
 pub use flows::{identity_of, policies_for, rule_set_as, rule_set_for, workload_for};
 pub use path::{PathFault, normalize_path};
 pub use request::{Protocol, Request};

@@ -33,12 +33,12 @@ pub struct Workload {
 pub struct RuleSet {
     // Invariant: sorted by name; `RuleRef::policy` is an index.
     policies: Box<[PolicyInfo]>,
-    custom: Phase,
-    deny: Phase,
+    pub(crate) custom: Phase,
+    pub(crate) deny: Phase,
     audit: Phase,
     pub(crate) allow: Phase,
     /// Whether an ALLOW policy selects the workload, with rules or without.
-    allow_selects: bool,
+    pub(crate) allow_selects: bool,
     headers: Box<[HeaderName]>,
     warnings: Box<[CompileError]>,
 }
@@ -264,7 +264,7 @@ impl Phase {
 }
 
 impl Rule {
-    fn matches(&self, facts: &Facts) -> bool {
+    pub(crate) fn matches(&self, facts: &Facts) -> bool {
         if self.http_only && facts.is_tcp() {
             return false;
         }
