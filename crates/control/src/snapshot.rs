@@ -1,7 +1,7 @@
 //! What each node is told: a model compiled to resources (`Compiled`), joined with where the instances are (`Snapshot`).
 //! Pure: a model, addresses and roots in, bytes out. A node is never given more than its own flows need.
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -243,6 +243,7 @@ pub fn closed(id: &SpiffeId, model: &Model, revision: u64, roots: &[Vec<u8>]) ->
         root_namespace: model.mesh.root_namespace.to_string(),
         compat_istio: false,
         aliases: model.mesh.aliases.iter().map(ToString::to_string).collect(),
+        gateways: Vec::new(),
     };
     let bundle = resources::Bundle { trust_domain: model.trust_domain.to_string(), roots: roots.to_vec() };
     let policy = policy_resource(&nothing);
@@ -294,9 +295,18 @@ fn workload_of(model: &Model, name: &str, node: &Node, id: &SpiffeId) -> resourc
         dry_run: node.mode.unwrap_or(model.mesh.mode) == Mode::DryRun,
         trust_domain: model.trust_domain.to_string(),
         root_namespace: model.mesh.root_namespace.to_string(),
-        compat_istio: false,
+        compat_istio: model.mesh.compat_istio,
         aliases: model.mesh.aliases.iter().map(ToString::to_string).collect(),
+        gateways: gateways_of(model, name),
     }
+}
+
+/// Whom the workload believes about the address of a caller: the gateways it has a flow from.
+fn gateways_of(model: &Model, name: &str) -> Vec<String> {
+    let from = model.flows_to(name).filter(|flow| active(flow)).map(|flow| flow.from.as_str());
+    let gateways = from.filter(|from| model.nodes.get(*from).is_some_and(|node| node.role == Some(Role::Gateway)));
+    let ids: BTreeSet<String> = gateways.filter_map(|from| model.spiffe_id(from)).map(|id| id.to_string()).collect();
+    ids.into_iter().collect()
 }
 
 /// One label only: the encoding of a map has no fixed order, and a version is the hash of the encoding.
