@@ -2,7 +2,7 @@
 //! peer connect, does its token count, does a policy allow it? `ward policy check` asks here.
 use std::{borrow::Cow, net::IpAddr};
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use model::{Documents, Model, SpiffeId, istio::MtlsMode};
 use serde::Serialize;
 use serde_json::Value;
@@ -96,44 +96,6 @@ pub struct Gate {
     tokens: TokenRules,
     port: u16,
 }
-
-/// The methods that Envoy's HTTP/1.1 codec knows; others are answered with 400.
-const ENVOY_METHODS: &[&str] = &[
-    "ACL",
-    "BIND",
-    "CHECKOUT",
-    "CONNECT",
-    "COPY",
-    "DELETE",
-    "GET",
-    "HEAD",
-    "LINK",
-    "LOCK",
-    "MERGE",
-    "MKACTIVITY",
-    "MKCALENDAR",
-    "MKCOL",
-    "MOVE",
-    "MSEARCH",
-    "NOTIFY",
-    "OPTIONS",
-    "PATCH",
-    "POST",
-    "PROPFIND",
-    "PROPPATCH",
-    "PURGE",
-    "PUT",
-    "REBIND",
-    "REPORT",
-    "SEARCH",
-    "SOURCE",
-    "SUBSCRIBE",
-    "TRACE",
-    "UNBIND",
-    "UNLINK",
-    "UNLOCK",
-    "UNSUBSCRIBE",
-];
 
 impl Gate {
     /// A node of a model: flows and the policies beside them, mutual TLS on every port but a gateway's listeners.
@@ -240,11 +202,7 @@ impl Gate {
     fn http<T>(&self, arrival: &Arrival, base: &Request, then: impl FnOnce(&Request) -> T) -> Result<T, Verdict> {
         let malformed = |fault: RequestFault| Verdict::refused(400, fault.as_str());
         let method = arrival.method.as_str();
-        let known = match self.semantics {
-            Semantics::Ward => Method::from_bytes(method.as_bytes()).is_ok(),
-            Semantics::Istio => ENVOY_METHODS.contains(&method),
-        };
-        if !known {
+        if !self.semantics.knows_method(method) {
             return Err(malformed(RequestFault::Method));
         }
         let (authority, target) = split_target(&arrival.target);

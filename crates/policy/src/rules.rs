@@ -183,6 +183,11 @@ impl RuleSet {
         Decision::Deny(Deny { reason, rule: None })
     }
 
+    /// Whether what nothing denies is allowed: no ALLOW policy selects the workload.
+    pub fn allows_by_default(&self) -> bool {
+        !self.allow_selects
+    }
+
     /// The rule of an AUDIT policy that asks for this request to be recorded, whatever the decision.
     pub fn audited(&self, request: &Request) -> Option<RuleRef> {
         if self.audit.rules.is_empty() {

@@ -1,6 +1,8 @@
 //! Whose reading of policies and requests holds.
 use std::borrow::Cow;
 
+use http::Method;
+
 use crate::path::{PathFault, normalize_base, normalize_path};
 
 /// Chosen when a rule set is compiled; a decision does not ask for it again. docs/policy.md lists every difference.
@@ -13,6 +15,44 @@ pub enum Semantics {
     Istio,
 }
 
+/// The methods that Envoy's HTTP/1.1 codec knows; others are answered with 400.
+const ENVOY_METHODS: &[&str] = &[
+    "ACL",
+    "BIND",
+    "CHECKOUT",
+    "CONNECT",
+    "COPY",
+    "DELETE",
+    "GET",
+    "HEAD",
+    "LINK",
+    "LOCK",
+    "MERGE",
+    "MKACTIVITY",
+    "MKCALENDAR",
+    "MKCOL",
+    "MOVE",
+    "MSEARCH",
+    "NOTIFY",
+    "OPTIONS",
+    "PATCH",
+    "POST",
+    "PROPFIND",
+    "PROPPATCH",
+    "PURGE",
+    "PUT",
+    "REBIND",
+    "REPORT",
+    "SEARCH",
+    "SOURCE",
+    "SUBSCRIBE",
+    "TRACE",
+    "UNBIND",
+    "UNLINK",
+    "UNLOCK",
+    "UNSUBSCRIBE",
+];
+
 impl Semantics {
     /// The path of a request as policies compare it.
     ///
@@ -22,6 +62,15 @@ impl Semantics {
         match self {
             Self::Ward => normalize_path(path),
             Self::Istio => normalize_base(path),
+        }
+    }
+
+    /// Whether a request may have this method: any token (RFC 9110 §9.1); to Envoy, one that it knows. Others are answered
+    /// with 400.
+    pub fn knows_method(self, method: &str) -> bool {
+        match self {
+            Self::Ward => Method::from_bytes(method.as_bytes()).is_ok(),
+            Self::Istio => ENVOY_METHODS.contains(&method),
         }
     }
 }
