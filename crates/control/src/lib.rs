@@ -3,6 +3,7 @@
 pub mod ads;
 pub mod api;
 pub mod config;
+pub mod envoy;
 pub mod identity_service;
 pub mod issuer;
 pub mod listen;

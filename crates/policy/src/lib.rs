@@ -13,8 +13,10 @@ pub mod flows;
 pub mod gate;
 mod matcher;
 mod path;
+pub mod reasons;
 mod request;
 mod rules;
+mod scope;
 mod semantics;
 #[cfg(test)]
 mod testing;
@@ -27,4 +29,5 @@ pub use flows::{identity_of, policies_for, rule_set_as, rule_set_for, workload_f
 pub use path::{PathFault, normalize_path};
 pub use request::{Protocol, Request};
 pub use rules::{RuleSet, Workload};
+pub use scope::{selected, token_rules};
 pub use semantics::Semantics;
