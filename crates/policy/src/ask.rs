@@ -1,11 +1,14 @@
 //! Questions about a model before anything runs: may this node send that request to the other one, and why? `ward
 //! explain` and the model's own `tests:` ask here.
+use std::net::IpAddr;
+
 use http::{HeaderMap, HeaderName, HeaderValue};
 use model::{Flow, Model, Node, PolicyTest};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    CompileError, Explanation, PathFault, Protocol, Request, RuleSet, identity_of, normalize_path, rule_set_for,
+    CompileError, Explanation, PathFault, Protocol, Request, RuleSet, gate::Arrival, identity_of, normalize_path,
+    rule_set_for,
 };
 
 /// Who wants to send what to whom. What is not given has the value it would have on the way.
@@ -25,6 +28,14 @@ pub struct Question<'a> {
     pub port: Option<u16>,
     /// Request headers.
     pub headers: &'a [(String, String)],
+    /// Claims of a token that was found good.
+    pub claims: Option<&'a serde_json::Value>,
+    /// TLS server name.
+    pub sni: Option<&'a str>,
+    /// Address of the calling proxy.
+    pub source_ip: Option<IpAddr>,
+    /// Address of the original caller; that of the calling proxy when not given.
+    pub remote_ip: Option<IpAddr>,
 }
 
 /// The answer.
@@ -131,14 +142,49 @@ pub fn ask(model: &Model, question: &Question) -> Result<Answer, AskError> {
     ask_rules(model, &rules, target, question)
 }
 
+/// The question as a request that arrives at the called node.
+///
+/// # Errors
+/// The question names what the model does not have.
+pub fn arrival(model: &Model, question: &Question) -> Result<Arrival, AskError> {
+    node(model, question.from)?;
+    let target = node(model, question.to)?;
+    if !target.under_ward() {
+        return Err(AskError::NotUnderWard { node: question.to.to_owned() });
+    }
+    let (port, protocol) = port_of(target, question)?;
+    Ok(Arrival {
+        peer: identity_of(model, question.from).map(|id| id.as_str().to_owned()),
+        method: question.method.unwrap_or("GET").to_owned(),
+        target: question.path.unwrap_or("/").to_owned(),
+        host: host_of(target, port, question).to_owned(),
+        headers: question.headers.to_vec(),
+        jwt: question.claims.cloned(),
+        sni: question.sni.map(str::to_owned),
+        source_ip: question.source_ip,
+        remote_ip: question.remote_ip,
+        port: Some(port),
+        protocol,
+        ..Arrival::default()
+    })
+}
+
+fn host_of<'a>(target: &'a Node, port: u16, question: &Question<'a>) -> &'a str {
+    let listener = target.listen.iter().find(|listen| listen.port == port);
+    question.host.or_else(|| listener?.hosts.first().map(String::as_str)).unwrap_or(question.to)
+}
+
 fn ask_rules(model: &Model, rules: &RuleSet, target: &Node, question: &Question) -> Result<Answer, AskError> {
     let (port, protocol) = port_of(target, question)?;
     let headers = headers_of(question.headers)?;
     let principal = identity_of(model, question.from);
-    let listener = target.listen.iter().find(|listen| listen.port == port);
-    let host = question.host.or_else(|| listener?.hosts.first().map(String::as_str)).unwrap_or(question.to);
+    let host = host_of(target, port, question);
     let base = Request {
         principal: principal.as_ref().map(|id| id.as_str()),
+        jwt: question.claims,
+        sni: question.sni,
+        source_ip: question.source_ip,
+        remote_ip: question.remote_ip.or(question.source_ip),
         ..match protocol {
             Protocol::Http => Request { host, port, ..Request::new(&headers) },
             Protocol::Tcp => Request::tcp(&headers, port),
@@ -264,6 +310,7 @@ pub fn run_tests(model: &Model) -> Vec<Trial<'_>> {
                 host: None,
                 port: test.port,
                 headers: &test.headers,
+                ..Question::default()
             };
             Trial { test, answer: ask(model, &question) }
         })

@@ -33,6 +33,8 @@ pub struct Arrival {
     pub source_ip: Option<IpAddr>,
     /// Address of the original caller; the peer's when nobody tells another.
     pub remote_ip: Option<IpAddr>,
+    /// Own address of the connection.
+    pub destination_ip: Option<IpAddr>,
     /// Port of the workload; the first one it has when not given, and 0, which no policy names, when it has none.
     pub port: Option<u16>,
     /// HTTP, or opaque bytes.
@@ -75,6 +77,9 @@ pub enum RequestFault {
 }
 
 impl RequestFault {
+    /// Every fault.
+    pub const ALL: [Self; 5] = [Self::Method, Self::Host, Self::TwoHosts, Self::Header, Self::Peer];
+
     /// The code.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -182,6 +187,7 @@ impl Gate {
             principal: arrival.peer.as_deref(),
             source_ip: arrival.source_ip,
             remote_ip: arrival.remote_ip.or(arrival.source_ip),
+            destination_ip: arrival.destination_ip,
             sni: arrival.sni.as_deref(),
             ..Request::tcp(&no_headers, port)
         };

@@ -26,6 +26,10 @@ pub enum PathFault {
 }
 
 impl PathFault {
+    /// Every fault.
+    pub const ALL: [Self; 5] =
+        [Self::NotAbsolute, Self::RawByte, Self::BadEscape, Self::EncodedControl, Self::NotUtf8];
+
     /// The code: what records, metrics and JSON carry.
     pub fn as_str(self) -> &'static str {
         match self {
