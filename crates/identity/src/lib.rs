@@ -10,6 +10,7 @@ mod fixture;
 mod join_token;
 mod svid;
 mod tls;
+pub mod token;
 mod verifier;
 
 pub use bundle::{Bundle, BundleError};
