@@ -22,6 +22,8 @@ use crate::{
 
 mod check;
 
+pub(crate) use check::arrival;
+
 /// Look into what the model allows
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -113,12 +115,18 @@ fn show(args: Show) -> anyhow::Result<ExitCode> {
             args.node
         );
     }
+    let tokens = policy::authentications_for(&model, &args.node);
     match args.format {
-        Documents::Json => output::print_json(&policies)?,
+        Documents::Json => {
+            let policies = policies.iter().map(serde_json::to_value);
+            let documents: Vec<_> =
+                policies.chain(tokens.iter().map(serde_json::to_value)).collect::<Result<_, _>>()?;
+            output::print_json(&documents)?;
+        }
         Documents::Yaml => {
+            let policies = policies.iter().map(serde_saphyr::to_string);
             let documents: Vec<String> = policies
-                .iter()
-                .map(serde_saphyr::to_string)
+                .chain(tokens.iter().map(serde_saphyr::to_string))
                 .collect::<Result<_, _>>()
                 .context("cannot write a policy as YAML")?;
             output::print(&documents.join("---\n"))?;

@@ -67,6 +67,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("unknown-data", "no such data"),
     ("unknown-node", "no such node"),
     ("unknown-flow", "no such flow"),
+    ("unknown-issuer", "no such issuer of tokens, or none where one must be named"),
     ("unknown-subject", "a waiver accepts something about a subject that does not exist"),
     ("duplicate-name", "two nouns have one name"),
     ("zone-cycle", "a zone lies in itself"),
@@ -94,6 +95,8 @@ pub const CODES: &[(&str, &str)] = &[
     ("plaintext-data", "sensitive data through a listener without TLS"),
     ("idle-standby", "a standby flow that no emergency opens"),
     ("no-keys", "an approver without public keys"),
+    ("private-address", "keys of tokens at an address of the own network that the mesh does not say is meant"),
+    ("token-taken", "a gateway takes away the token that the next flow needs"),
     // Standard resources.
     ("no-kind", "a document that is neither the model nor a resource"),
     ("second-model", "nouns outside ward.yaml"),

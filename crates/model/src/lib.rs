@@ -5,13 +5,17 @@ mod closest;
 pub mod diagnostic;
 pub mod graph;
 pub mod id;
+pub mod issuer;
 pub mod istio;
 pub mod load;
 pub mod mesh;
+pub mod token;
 pub mod words;
 
 pub use closest::closest;
 pub use diagnostic::{Diagnostic, Severity, SourceFile};
 pub use id::{Name, SpiffeId, TrustDomain};
+pub use issuer::{Claim, Issuer, KeyAddress, KeySource, Reach, Token, TokenNeed};
 pub use load::{Documents, Loaded, load, load_documents, policy_diagnostic};
 pub use mesh::*;
+pub use token::TokenFault;

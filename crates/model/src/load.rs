@@ -16,6 +16,8 @@ mod nouns;
 mod problems;
 mod read;
 mod resources;
+mod tokens;
+pub mod text;
 mod yaml;
 
 pub use flows::{ALLOW_ENTRIES_MAX, APPROVERS_MAX};
@@ -23,6 +25,7 @@ pub use meaning::ROUTES_MAX;
 pub use nouns::{CHAIN_MAX, PORTS_MAX, REPLICAS_MAX, SIDECAR_PORTS, SVID_TTL_MAX, SVID_TTL_MIN};
 pub use read::TEXT_BYTES_MAX;
 pub use resources::POLICIES_MAX;
+pub use tokens::{CLAIMS_MAX, ISSUERS_MAX, KEY_SET_BYTES_MAX};
 pub use yaml::{YAML_DEPTH_MAX, YAML_NODES_MAX};
 
 use problems::{At, Problems};
@@ -100,7 +103,11 @@ pub fn load(files: &[SourceFile]) -> Loaded {
     }
     let model = root.and_then(|root| read_model(&mut p, &root));
     let found = resources::read(&mut p, &resources, Beside::Model(model.as_ref()));
-    let model = model.filter(|_| p.errors() == 0).map(|model| Model { policies: found.policies, ..model });
+    let model = model.filter(|_| p.errors() == 0).map(|model| Model {
+        policies: found.policies,
+        authentications: found.tokens,
+        ..model
+    });
     Loaded { model, diagnostics: p.finish() }
 }
 
@@ -246,7 +253,7 @@ fn read_model(p: &mut Problems<'_>, root: &Item<'_>) -> Option<Model> {
         flows: ids(fields.get("flows")),
     };
     duplicate_names(p, root);
-    let mesh = nouns::mesh(p, fields.get("mesh"));
+    let mesh = nouns::mesh(p, fields.get("mesh"), trust_domain.as_ref());
     let zones = nouns::zones(p, fields.get("zones"), &names);
     let data = nouns::data(p, fields.get("data"), &names);
     let nodes = nouns::nodes(p, fields.get("nodes"), &names);
@@ -269,6 +276,7 @@ fn read_model(p: &mut Problems<'_>, root: &Item<'_>) -> Option<Model> {
         invariants,
         tests,
         policies: Vec::new(),
+        authentications: Vec::new(),
     };
     meaning::check(p, &model, &items, root);
     Some(model)

@@ -4,7 +4,8 @@ use std::{collections::BTreeMap, time::Duration};
 use crate::{
     Name, SpiffeId, TrustDomain,
     allow::{AllowEntry, PathPattern, Segment},
-    istio::AuthorizationPolicy,
+    issuer::{Issuer, TokenNeed},
+    istio::{AuthorizationPolicy, RequestAuthentication},
 };
 
 /// A whole, cross-checked model. Invariant: every reference by name resolves; made only by `load`.
@@ -32,8 +33,10 @@ pub struct Model {
     pub invariants: Vec<Invariant>,
     /// `tests:`.
     pub tests: Vec<PolicyTest>,
-    /// Hand-written AuthorizationPolicies beside `ward.yaml` (DENY and AUDIT; ALLOW is refused by `load`).
+    /// Hand-written AuthorizationPolicies beside `ward.yaml` (DENY, CUSTOM and AUDIT; ALLOW is refused by `load`).
     pub policies: Vec<AuthorizationPolicy>,
+    /// Hand-written RequestAuthentications beside `ward.yaml`.
+    pub authentications: Vec<RequestAuthentication>,
 }
 
 /// `mesh:` settings.
@@ -55,6 +58,8 @@ pub struct Mesh {
     pub mode: Mode,
     /// `compat: istio`.
     pub compat_istio: bool,
+    /// Issuers of tokens.
+    pub issuers: BTreeMap<Name, Issuer>,
 }
 
 /// Enforce decisions or only record them.
@@ -87,6 +92,8 @@ pub struct Zone {
     pub trust: Trust,
     /// Own or inherited region.
     pub region: Option<String>,
+    /// What it demands of its nodes, or the zones around it do: `mfa` of who administers them.
+    pub requires: Vec<String>,
 }
 
 /// How much a datum matters, least first.
@@ -125,6 +132,8 @@ pub struct Data {
     pub residency: Vec<String>,
     /// How long it may be kept.
     pub retention: Option<Duration>,
+    /// The least audit level of the flows it moves on.
+    pub audit: Option<Audit>,
 }
 
 /// What a node is.
@@ -370,7 +379,9 @@ pub struct Via {
     pub limit: Option<String>,
     /// Whether preflight requests pass.
     pub cors: bool,
-    /// The remaining words, as written: jwt, auth, tls, mtls, ssh, local, transform, region.
+    /// Whether a token is needed; absent is what the party proves itself with.
+    pub jwt: Option<TokenNeed>,
+    /// The remaining words, as written: auth, tls, mtls, ssh, local, transform, region.
     pub words: BTreeMap<String, serde_json::Value>,
 }
 
@@ -413,6 +424,17 @@ pub struct Emergency {
     pub max: Duration,
     /// Audit level while open.
     pub audit: Audit,
+    /// How often it must be drilled, and the day of the last drill.
+    pub drill: Option<Drill>,
+}
+
+/// `drill:` of an emergency.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drill {
+    /// How often.
+    pub every: Duration,
+    /// When it was last done; none: never.
+    pub last: Option<time::Date>,
 }
 
 /// `never: {data, reaches}`.
@@ -435,6 +457,8 @@ pub struct PolicyTest {
     pub request: Option<(String, String)>,
     /// Extra request headers.
     pub headers: Vec<(String, String)>,
+    /// Claims of the validated token that the request carries.
+    pub jwt: Option<serde_json::Value>,
     /// Target port, absent for the first served.
     pub port: Option<u16>,
     /// True when the request must be allowed.

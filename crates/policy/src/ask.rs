@@ -5,10 +5,11 @@ use std::net::IpAddr;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use model::{Flow, Model, Node, PolicyTest};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::{
-    CompileError, Explanation, PathFault, Protocol, Request, RuleSet, gate::Arrival, identity_of, normalize_path,
-    rule_set_for,
+    CompileError, Explanation, PathFault, Protocol, Request, RuleSet, TokenFault, authentications_for, gate::Arrival,
+    identity_of, rule_set_for, semantics_of, token_rules_for,
 };
 
 /// Who wants to send what to whom. What is not given has the value it would have on the way.
@@ -179,9 +180,13 @@ fn ask_rules(model: &Model, rules: &RuleSet, target: &Node, question: &Question)
     let headers = headers_of(question.headers)?;
     let principal = identity_of(model, question.from);
     let host = host_of(target, port, question);
+    let claims = match protocol {
+        Protocol::Http => counted(model, question)?,
+        Protocol::Tcp => Ok(None),
+    };
     let base = Request {
         principal: principal.as_ref().map(|id| id.as_str()),
-        jwt: question.claims,
+        jwt: claims.as_ref().ok().and_then(Option::as_ref),
         sni: question.sni,
         source_ip: question.source_ip,
         remote_ip: question.remote_ip.or(question.source_ip),
@@ -192,9 +197,12 @@ fn ask_rules(model: &Model, rules: &RuleSet, target: &Node, question: &Question)
     };
     let (explanation, words, reason) = match protocol {
         Protocol::Tcp => explained(rules, &base),
-        Protocol::Http => match normalize_path(question.path.unwrap_or("/")) {
-            Ok(path) => explained(rules, &Request { method: question.method.unwrap_or("GET"), path: &path, ..base }),
-            Err(fault) => (None, refused(fault), fault.as_str().to_owned()),
+        Protocol::Http => match (semantics_of(model).normalize(question.path.unwrap_or("/")), &claims) {
+            (_, Err(fault)) => (None, unproven(*fault), fault.as_str().to_owned()),
+            (Ok(path), _) => {
+                explained(rules, &Request { method: question.method.unwrap_or("GET"), path: &path, ..base })
+            }
+            (Err(fault), _) => (None, refused(fault), fault.as_str().to_owned()),
         },
     };
     let report = |flow: &Flow| FlowReport {
@@ -222,6 +230,22 @@ fn explained(rules: &RuleSet, request: &Request) -> (Option<Explanation>, String
     let explanation = rules.explain(request);
     let (words, reason) = (explanation.text(), explanation.reason.to_string());
     (Some(explanation), words, reason)
+}
+
+/// The claims that the called node counts: those of a token that one of its issuers made for it. Where no issuer is known
+/// no token is looked at.
+fn counted(model: &Model, question: &Question) -> Result<Result<Option<Value>, TokenFault>, AskError> {
+    let Some(claims) = question.claims else { return Ok(Ok(None)) };
+    if authentications_for(model, question.to).is_empty() {
+        return Ok(Ok(None));
+    }
+    let rules = token_rules_for(model, question.to)
+        .map_err(|faults| AskError::Policies { node: question.to.to_owned(), faults })?;
+    Ok(rules.admit(claims).map(Some))
+}
+
+fn unproven(fault: TokenFault) -> String {
+    format!("the request is refused with 401 before any policy: {fault}")
 }
 
 fn refused(fault: PathFault) -> String {
@@ -310,6 +334,7 @@ pub fn run_tests(model: &Model) -> Vec<Trial<'_>> {
                 host: None,
                 port: test.port,
                 headers: &test.headers,
+                claims: test.jwt.as_ref(),
                 ..Question::default()
             };
             Trial { test, answer: ask(model, &question) }

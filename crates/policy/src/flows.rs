@@ -1,19 +1,23 @@
 //! Flows as AuthorizationPolicies: what the diagram allows, in the words of Istio.
 //!
 //! Only nodes under Ward get policies, as only they enforce. A node that no active flow reaches gets a policy that
-//! allows nothing: without it Istio's meaning of "no policy" would be "everything".
+//! allows nothing: without it Istio's meaning of "no policy" would be "everything". Where a flow needs a token, the node
+//! also gets a RequestAuthentication for each issuer: it says which tokens count, the policy says that one is needed.
 use std::collections::BTreeMap;
 
 use model::{
-    Auth, Flow, Model, Node, NodeKind, Role, SpiffeId,
+    Auth, Claim, Flow, Issuer, KeySource, Model, Name, Node, NodeKind, Role, SpiffeId,
     allow::AllowEntry,
     istio::{
-        AUDIT_ANNOTATION, Action, AuthorizationPolicy, AuthorizationSpec, Condition, FLOW_ANNOTATION, From, Metadata,
-        NODE_LABEL, Operation, Rule, Selector, Source, To,
+        AUDIT_ANNOTATION, Action, AuthorizationPolicy, AuthorizationSpec, Condition, FLOW_ANNOTATION, From, JwtRule,
+        Metadata, NODE_LABEL, Operation, RequestAuthentication, RequestSpec, Rule, Selector, Source, To,
     },
 };
 
-use crate::{CompileError, RuleSet, Semantics, Workload, compile::selects, rules::audit_as_str};
+use crate::{
+    CompileError, RuleSet, Semantics, TokenRules, Workload, compile::selects, rules::audit_as_str,
+    scope::authentication_selects,
+};
 
 /// Every policy the model's flows mean: one per active flow into a node under Ward, in the order written, and one that
 /// allows nothing for each node under Ward that no active flow reaches.
@@ -30,8 +34,40 @@ pub fn policies_for(model: &Model, node: &str) -> Vec<AuthorizationPolicy> {
         .flows_to(node)
         .filter_map(|flow| flow_policy(model, flow))
         .chain(no_flow_policy(model, node))
-        .chain(model.policies.iter().filter(|policy| selects(Semantics::Ward, policy, &workload)).cloned())
+        .chain(model.policies.iter().filter(|policy| selects(semantics_of(model), policy, &workload)).cloned())
         .collect()
+}
+
+/// The RequestAuthentications that select a node: one for each issuer whose tokens its flows need, then hand-written.
+/// Empty for an unknown node, and for one that is not under Ward.
+pub fn authentications_for(model: &Model, node: &str) -> Vec<RequestAuthentication> {
+    let (Some(workload), Some(target)) = (workload_for(model, node), model.nodes.get(node)) else { return Vec::new() };
+    if !target.under_ward() {
+        return Vec::new();
+    }
+    let flows = model.flows_to(node).filter(|flow| !flow.standby);
+    let issuers: BTreeMap<_, _> = flows.filter_map(|flow| model.token_of(flow)?.issuer).collect();
+    let semantics = semantics_of(model);
+    let written = model.authentications.iter().filter(|one| authentication_selects(semantics, one, &workload));
+    issuers
+        .into_iter()
+        .map(|(name, issuer)| issuer_document(target, node, name, issuer))
+        .chain(written.cloned())
+        .collect()
+}
+
+/// The token rules of a node.
+///
+/// # Errors
+/// A RequestAuthentication that selects it is not understood.
+pub fn token_rules_for(model: &Model, node: &str) -> Result<TokenRules, Vec<CompileError>> {
+    let Some(workload) = workload_for(model, node) else { return Ok(TokenRules::default()) };
+    TokenRules::compile(semantics_of(model), &workload, &authentications_for(model, node))
+}
+
+/// How the mesh reads policies: `mesh.compat`.
+pub fn semantics_of(model: &Model) -> Semantics {
+    if model.mesh.compat_istio { Semantics::Istio } else { Semantics::Ward }
 }
 
 /// The node as policies select it; `None` when the model has no such node.
@@ -60,26 +96,31 @@ pub fn identity_of(model: &Model, node: &str) -> Option<SpiffeId> {
 pub fn check(model: &Model) -> Result<Vec<CompileError>, Vec<CompileError>> {
     let (mut errors, mut warnings) = (Vec::new(), Vec::new());
     for (node, _) in model.nodes.iter().filter(|(_, node)| node.under_ward()) {
-        let (found, list) = match rule_set_for(model, node.as_str()) {
-            Ok(set) => (set.warnings().to_vec(), &mut warnings),
-            Err(found) => (found, &mut errors),
-        };
-        for fault in found {
-            // A policy may select many nodes.
-            if !list.contains(&fault) {
-                list.push(fault);
+        let gather = |found: Vec<CompileError>, list: &mut Vec<CompileError>| {
+            for fault in found {
+                // A policy may select many nodes.
+                if !list.contains(&fault) {
+                    list.push(fault);
+                }
             }
+        };
+        match rule_set_for(model, node.as_str()) {
+            Ok(set) => gather(set.warnings().to_vec(), &mut warnings),
+            Err(found) => gather(found, &mut errors),
+        }
+        if let Err(found) = token_rules_for(model, node.as_str()) {
+            gather(found, &mut errors);
         }
     }
     if errors.is_empty() { Ok(warnings) } else { Err(errors) }
 }
 
-/// The rule set of a node.
+/// The rule set of a node, in the mesh's reading.
 ///
 /// # Errors
 /// The node is unknown, or a policy that selects it is not understood.
 pub fn rule_set_for(model: &Model, node: &str) -> Result<RuleSet, Vec<CompileError>> {
-    rule_set_as(Semantics::Ward, model, node)
+    rule_set_as(semantics_of(model), model, node)
 }
 
 /// The rule set of a node by the given reading. What flows mean does not depend on it, as their entries are written in
@@ -110,21 +151,31 @@ fn flow_policy(model: &Model, flow: &Flow) -> Option<AuthorizationPolicy> {
     // Anyone who reaches the gateway's listener; `check` says when two such parties cannot be told apart. To any other
     // node there is no way but mutual TLS: a source that has no identity is named by the one it would need.
     let anyone = !proves_identity(source) && target.role == Some(Role::Gateway);
-    let from = if anyone {
-        Vec::new()
-    } else {
-        let principals = vec![model.spiffe_id(flow.from.as_str())?.principal().to_owned()];
-        vec![From { source: Source { principals, ..Source::default() } }]
+    let mut source = Source::default();
+    if !anyone {
+        source.principals.push(model.spiffe_id(flow.from.as_str())?.principal().to_owned());
+    }
+    let preflight = sources(source.clone());
+    let token = model.token_of(flow);
+    // A token of an issuer that the mesh does not name is no token anybody can check: the flow is shut.
+    let shut = token.is_some_and(|token| token.issuer.is_none());
+    if let Some((_, issuer)) = token.and_then(|token| token.issuer) {
+        source.request_principals.push(format!("{}/*", issuer.issuer));
+    }
+    let caller = Caller {
+        from: sources(source),
+        preflight,
+        when: token.map(|token| token.claims.iter().map(claimed).collect()).unwrap_or_default(),
     };
     let ports = ports(model, flow, target, anyone);
     let rules = match &flow.via.allow {
         // Without a port there is nothing to allow, and a rule without ports would mean all of them.
-        _ if ports.is_empty() => Vec::new(),
+        _ if ports.is_empty() || shut => Vec::new(),
         None => {
             let operation = Operation { ports, ..Operation::default() };
-            vec![Rule { from, to: vec![To { operation }], when: Vec::new() }]
+            vec![Rule { from: caller.from, to: vec![To { operation }], when: caller.when }]
         }
-        Some(entries) => entries.iter().flat_map(|entry| entry_rules(flow, entry, &from, &ports)).collect(),
+        Some(entries) => entries.iter().flat_map(|entry| entry_rules(flow, entry, &caller, &ports)).collect(),
     };
     let audit = flow.via.audit.unwrap_or_default();
     Some(AuthorizationPolicy {
@@ -141,8 +192,61 @@ fn flow_policy(model: &Model, flow: &Flow) -> Option<AuthorizationPolicy> {
     })
 }
 
+/// Who a flow is from, in the words of a rule.
+struct Caller {
+    /// Identity and issuer of the token.
+    from: Vec<From>,
+    /// The same for a preflight, which a browser sends without any token.
+    preflight: Vec<From>,
+    /// Claims.
+    when: Vec<Condition>,
+}
+
+/// A source that names nobody is no source: it would be refused.
+fn sources(source: Source) -> Vec<From> {
+    if source == Source::default() { Vec::new() } else { vec![From { source }] }
+}
+
+fn claimed(claim: &Claim) -> Condition {
+    let key = claim.path.iter().map(|name| format!("[{name}]")).collect::<String>();
+    Condition { key: format!("request.auth.claims{key}"), values: claim.values.clone(), not_values: Vec::new() }
+}
+
+/// The document by which tokens of an issuer count at a node. A dot stands in no name of a model, so that the names of
+/// two such documents never meet.
+fn issuer_document(target: &Node, node: &str, name: &Name, issuer: &Issuer) -> RequestAuthentication {
+    let (jwks, jwks_uri) = match &issuer.keys {
+        KeySource::Inline(keys) => (Some(keys.clone()), None),
+        KeySource::Address(address) => (None, Some(address.clone())),
+    };
+    RequestAuthentication {
+        api_version: "security.istio.io/v1".to_owned(),
+        kind: "RequestAuthentication".to_owned(),
+        metadata: Metadata {
+            name: format!("issuer-{name}.{node}"),
+            namespace: target.namespace.to_string(),
+            ..Metadata::default()
+        },
+        spec: RequestSpec {
+            selector: Some(Selector { match_labels: BTreeMap::from([(NODE_LABEL.to_owned(), node.to_owned())]) }),
+            target_refs: Vec::new(),
+            jwt_rules: vec![JwtRule {
+                issuer: issuer.issuer.clone(),
+                audiences: issuer.audiences.clone(),
+                jwks_uri,
+                jwks,
+                from_headers: issuer.from_headers.clone(),
+                from_params: issuer.from_params.clone(),
+                from_cookies: issuer.from_cookies.clone(),
+                forward_original_token: issuer.forward,
+                ..JwtRule::default()
+            }],
+        },
+    }
+}
+
 /// An `allow` entry as rules: the request itself, and its preflight where `cors` asks for it.
-fn entry_rules(flow: &Flow, entry: &AllowEntry, from: &[From], ports: &[String]) -> Vec<Rule> {
+fn entry_rules(flow: &Flow, entry: &AllowEntry, caller: &Caller, ports: &[String]) -> Vec<Rule> {
     let operation = Operation {
         ports: ports.to_vec(),
         methods: entry.methods.clone(),
@@ -150,11 +254,11 @@ fn entry_rules(flow: &Flow, entry: &AllowEntry, from: &[From], ports: &[String])
         ..Operation::default()
     };
     let preflight = (flow.via.cors && !entry.methods.is_empty()).then(|| Rule {
-        from: from.to_vec(),
+        from: caller.preflight.clone(),
         to: vec![To { operation: Operation { methods: vec!["OPTIONS".to_owned()], ..operation.clone() } }],
         when: vec![present("origin"), present("access-control-request-method")],
     });
-    let request = Rule { from: from.to_vec(), to: vec![To { operation }], when: Vec::new() };
+    let request = Rule { from: caller.from.clone(), to: vec![To { operation }], when: caller.when.clone() };
     std::iter::once(request).chain(preflight).collect()
 }
 

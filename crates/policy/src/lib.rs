@@ -21,13 +21,20 @@ mod semantics;
 #[cfg(test)]
 mod testing;
 
-pub use authentication::{PeerRules, TokenFault, TokenRules};
+pub use authentication::{
+    Admission, Authenticated, PeerRules, Place, RuleIndex, TOKENS_MAX, TokenHead, TokenRefusal, TokenRule, TokenRules,
+    TokenVerifier,
+};
 pub use decision::{Allow, Decision, Deny, Reason, RuleRef};
 pub use error::CompileError;
 pub use explain::{Explanation, FieldReport, NEAREST_MAX, REFUSING_MAX, RequestReport, RuleReport, WhyNot};
-pub use flows::{identity_of, policies_for, rule_set_as, rule_set_for, workload_for};
+pub use flows::{
+    authentications_for, identity_of, policies_for, rule_set_as, rule_set_for, semantics_of, token_rules_for, workload_for,
+};
 pub use path::{PathFault, normalize_path};
 pub use request::{Protocol, Request};
 pub use rules::{RuleSet, Workload};
 pub use scope::{selected, token_rules};
 pub use semantics::Semantics;
+
+pub use model::TokenFault;

@@ -21,13 +21,20 @@ pub fn token_rules<'a>(
     workload: &Workload,
     documents: &'a [RequestAuthentication],
 ) -> Vec<&'a JwtRule> {
-    let mine = |document: &&RequestAuthentication| {
-        let written = document.metadata.namespace.as_str();
-        let namespace = if written.is_empty() { "default" } else { written };
-        match document.spec.target_refs.as_slice() {
-            [] => scope_selects(namespace, document.spec.selector.as_ref(), workload),
-            refs => refs.iter().any(|one| refers(semantics, one, namespace, workload)),
-        }
-    };
+    let mine = |document: &&RequestAuthentication| authentication_selects(semantics, document, workload);
     documents.iter().filter(mine).flat_map(|document| &document.spec.jwt_rules).collect()
+}
+
+/// Whether a RequestAuthentication selects the workload.
+pub(crate) fn authentication_selects(
+    semantics: Semantics,
+    document: &RequestAuthentication,
+    workload: &Workload,
+) -> bool {
+    let written = document.metadata.namespace.as_str();
+    let namespace = if written.is_empty() { "default" } else { written };
+    match document.spec.target_refs.as_slice() {
+        [] => scope_selects(namespace, document.spec.selector.as_ref(), workload),
+        refs => refs.iter().any(|one| refers(semantics, one, namespace, workload)),
+    }
 }

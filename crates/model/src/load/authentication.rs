@@ -1,10 +1,12 @@
-//! Reads PeerAuthentication and RequestAuthentication. Beside a model only mutual TLS is left to ask for.
+//! Reads PeerAuthentication and RequestAuthentication. Beside a model only mutual TLS is left to ask for, and keys must be
+//! there to be had.
 use std::collections::BTreeMap;
 
 use super::{
     problems::Problems,
     read::{Fields, Item},
     resources::{VERSION, elements, envelope, selector, target_refs, values},
+    tokens,
 };
 use crate::istio::{
     ClaimToHeader, JwtHeader, JwtRule, Mtls, MtlsMode, PeerAuthentication, PeerSpec, RequestAuthentication, RequestSpec,
@@ -76,11 +78,11 @@ fn mode(p: &mut Problems<'_>, item: &Item<'_>, alone: bool) -> Option<Mtls> {
 }
 
 /// Reads a RequestAuthentication.
-pub(crate) fn request(p: &mut Problems<'_>, item: &Item<'_>) -> Option<RequestAuthentication> {
+pub(crate) fn request(p: &mut Problems<'_>, item: &Item<'_>, alone: bool) -> Option<RequestAuthentication> {
     let noun = "a RequestAuthentication";
     let (metadata, spec) = envelope(p, item, noun)?;
     let spec = match spec {
-        Some(spec) => request_spec(p, &spec, noun),
+        Some(spec) => request_spec(p, &spec, noun, alone),
         None => Some(RequestSpec::default()),
     };
     Some(RequestAuthentication {
@@ -91,18 +93,18 @@ pub(crate) fn request(p: &mut Problems<'_>, item: &Item<'_>) -> Option<RequestAu
     })
 }
 
-fn request_spec(p: &mut Problems<'_>, item: &Item<'_>, noun: &str) -> Option<RequestSpec> {
+fn request_spec(p: &mut Problems<'_>, item: &Item<'_>, noun: &str, alone: bool) -> Option<RequestSpec> {
     let fields = p.fields(item, noun, &["selector", "targetRef", "targetRefs", "jwtRules"])?;
     let selector = selector(p, &fields);
     let target_refs = target_refs(p, &fields);
     let mut jwt_rules = Vec::new();
     for element in elements(p, &fields, "jwtRules", "issuers") {
-        jwt_rules.extend(jwt_rule(p, &element));
+        jwt_rules.extend(jwt_rule(p, &element, alone));
     }
     Some(RequestSpec { selector, target_refs, jwt_rules })
 }
 
-fn jwt_rule(p: &mut Problems<'_>, item: &Item<'_>) -> Option<JwtRule> {
+fn jwt_rule(p: &mut Problems<'_>, item: &Item<'_>, alone: bool) -> Option<JwtRule> {
     let noun = "a rule for tokens";
     let allowed = [
         "issuer",
@@ -122,12 +124,16 @@ fn jwt_rule(p: &mut Problems<'_>, item: &Item<'_>) -> Option<JwtRule> {
     let f = p.fields(item, noun, &allowed)?;
     let issuer = optional(p, &f, "issuer");
     let jwks_uri = optional(p, &f, "jwksUri").or_else(|| optional(p, &f, "jwks_uri"));
-    let jwks = key_set(p, &f);
+    let jwks = match f.get("jwks") {
+        Some(item) if !alone => tokens::key_set(p, &item),
+        _ => key_set(p, &f),
+    };
     if issuer.is_none() && jwks_uri.is_none() && p.clean(&item.path) {
         let help = "write `issuer: https://login.example`".to_owned();
         p.error("missing-field", &item.at(), format!("{noun} needs `issuer` or `jwksUri`"), help);
     }
-    if let (Some(uri), Some(at)) = (&jwks_uri, f.get("jwksUri").or_else(|| f.get("jwks_uri")))
+    if alone
+        && let (Some(uri), Some(at)) = (&jwks_uri, f.get("jwksUri").or_else(|| f.get("jwks_uri")))
         && !(uri.starts_with("https://") || uri.starts_with("http://"))
     {
         p.error("bad-value", &at.at(), format!("`{uri}` is not an address of keys"), "write https://…".to_owned());

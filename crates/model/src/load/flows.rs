@@ -6,9 +6,10 @@ use super::{
     nouns::{AUTHS, reference, references},
     problems::Problems,
     read::{Fields, Item, is_rate, list},
+    tokens,
 };
 use crate::{
-    Audit, Emergency, Flow, Invariant, Name, PolicyTest, Via, Waiver,
+    Audit, Drill, Emergency, Flow, Invariant, Name, PolicyTest, Via, Waiver,
     allow::{AllowEntry, METHODS, PathPattern},
     closest,
 };
@@ -18,7 +19,7 @@ pub const ALLOW_ENTRIES_MAX: usize = 512;
 /// Most approvers of an emergency.
 pub const APPROVERS_MAX: u32 = 100;
 
-const AUDITS: &[(&str, Audit)] = &[
+pub(crate) const AUDITS: &[(&str, Audit)] = &[
     ("low", Audit::Low),
     ("medium", Audit::Medium),
     ("high", Audit::High),
@@ -84,6 +85,7 @@ fn via(p: &mut Problems<'_>, item: &Item<'_>) -> Via {
         rewrite: fields.get("rewrite").and_then(|i| rewrite(p, &i)),
         limit: fields.get("limit").and_then(|i| limit(p, &i)),
         cors: fields.get("cors").is_some_and(|i| !i.entries().is_empty() || p.boolean(&i) == Some(true)),
+        jwt: fields.get("jwt").and_then(|i| tokens::need(p, &i)),
         words: words(p, &fields),
     }
 }
@@ -132,7 +134,7 @@ fn limit(p: &mut Problems<'_>, item: &Item<'_>) -> Option<String> {
 fn words(p: &mut Problems<'_>, fields: &Fields<'_>) -> BTreeMap<String, serde_json::Value> {
     let versions = ["true", "false", "none", "1.0", "1.1", "1.2", "1.3"].map(|v| (v, ()));
     let mut all = BTreeMap::new();
-    for key in ["jwt", "auth", "tls", "mtls", "ssh", "local", "transform", "region", "cors"] {
+    for key in ["auth", "tls", "mtls", "ssh", "local", "transform", "region", "cors"] {
         let Some(item) = fields.get(key) else { continue };
         let good = match key {
             "auth" => p.word(&item, "a way of authentication", AUTHS).is_some(),
@@ -232,7 +234,7 @@ pub(crate) fn emergencies(
     let Some(item) = item else { return all };
     for (key, item) in p.map(&item, "emergencies") {
         let name = p.name_at(key, "an emergency", &item.at_key());
-        let Some(fields) = p.fields(&item, "an emergency", &["flows", "approvers", "max", "audit"]) else { continue };
+        let Some(fields) = p.fields(&item, "an emergency", &["flows", "approvers", "max", "audit", "drill"]) else { continue };
         let flows = fields.require(p, "an emergency", "flows", "[support-access]");
         let flows = references(p, flows, "unknown-flow", "flow", &names.flows);
         let approvers = fields.require(p, "an emergency", "approvers", "{ any: 2, of: [alice, bob] }");
@@ -258,12 +260,20 @@ pub(crate) fn emergencies(
             approvers_of: of,
             max: fields.get("max").and_then(|i| p.duration(&i)).unwrap_or(std::time::Duration::from_secs(1_800)),
             audit: fields.get("audit").and_then(|i| p.word(&i, "a level of audit", AUDITS)).unwrap_or(Audit::Critical),
+            drill: fields.get("drill").and_then(|i| drill(p, &i)),
         };
         if let Some(name) = name {
             all.insert(name, emergency);
         }
     }
     all
+}
+
+/// `drill: { every: 90d, last: 2026-08-01 }`.
+fn drill(p: &mut Problems<'_>, item: &Item<'_>) -> Option<Drill> {
+    let fields = p.fields(item, "a drill", &["every", "last"])?;
+    let every = fields.require(p, "a drill", "every", "90d").and_then(|i| p.duration(&i))?;
+    Some(Drill { every, last: fields.get("last").and_then(|i| date(p, &i)) })
 }
 
 /// `invariants:`.
@@ -293,7 +303,7 @@ pub(crate) fn tests(p: &mut Problems<'_>, item: Option<Item<'_>>, names: &Names<
     let Some(item) = item.filter(|i| !i.yaml.is_null()) else { return Vec::new() };
     let mut all = Vec::new();
     for element in p.list(&item, "tests") {
-        let allowed = ["from", "to", "request", "headers", "port", "expect"];
+        let allowed = ["from", "to", "request", "headers", "jwt", "port", "expect"];
         let Some(fields) = p.fields(&element, "a test", &allowed) else { continue };
         let mut end = |key: &str| {
             let item = fields.require(p, "a test", key, "orders")?;
@@ -307,12 +317,13 @@ pub(crate) fn tests(p: &mut Problems<'_>, item: Option<Item<'_>>, names: &Names<
                 headers.push((name.to_ascii_lowercase(), value.to_owned()));
             }
         }
+        let jwt = fields.get("jwt").and_then(|i| tokens::validated(p, &i));
         let port = fields.get("port").and_then(|i| p.port(&i));
         let expects = [("allow", true), ("deny", false)];
         let expect = fields.require(p, "a test", "expect", "deny").and_then(|i| p.word(&i, "an expectation", &expects));
         let (line, _) = p.line_and_column(element.file, element.at().span.start);
         if let (Some(from), Some(to), Some(expect_allow)) = (from, to, expect) {
-            all.push(PolicyTest { from, to, request: request.flatten(), headers, port, expect_allow, line });
+            all.push(PolicyTest { from, to, request: request.flatten(), headers, jwt, port, expect_allow, line });
         }
     }
     all

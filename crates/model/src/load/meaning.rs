@@ -6,9 +6,10 @@ use super::{
     nouns::warn_unless_enforced,
     problems::{At, Problems},
     read::Item,
+    tokens,
 };
 use crate::{
-    Auth, Class, Flow, ListenTls, Model, Name, Node, NodeKind, Protocol, Role,
+    Auth, Class, Flow, ListenTls, Model, Name, Node, NodeKind, Protocol, Role, Token, TokenNeed,
     allow::{AllowEntry, PathPattern},
     words::Place,
 };
@@ -120,6 +121,7 @@ impl<'m> Facts<'m, '_> {
         }
         rewrite(p, flow, item, from);
         weaker(p, self.model, flow, item, from, to);
+        tokens::flow(p, self.model, flow, item, from, to);
         self.sensitive(p, flow, item, (from, to), ports.as_deref().unwrap_or_default());
         if from.under_ward() || to.under_ward() {
             words(p, item);
@@ -227,12 +229,16 @@ impl<'m> Facts<'m, '_> {
         }
     }
 
-    /// Two parties that a gateway cannot tell apart: neither proves who it is.
+    /// Two parties that a gateway cannot tell apart: both come without a certificate, and with the same token or none.
     fn parties(&self, p: &mut Problems<'_>, gateway: &Name, node: &Node) {
-        let mut seen: Vec<(&Flow, BTreeSet<u16>)> = Vec::new();
+        type Seen<'f> = (&'f Flow, BTreeSet<u16>, Option<Token<'f>>);
+        let mut seen: Vec<Seen<'_>> = Vec::new();
         for (flow, item) in self.model.flows.iter().zip(self.flows) {
             let Some(from) = self.model.nodes.get(&flow.from).filter(|_| flow.to == *gateway) else { continue };
-            let proves = matches!(from.auth, Some(Auth::Mtls | Auth::Jwt | Auth::Oidc));
+            let token = self.model.token_of(flow);
+            // A flow whose token nobody can have lets nobody in.
+            let closed = token.is_some_and(|token| token.issuer.is_none());
+            let proves = from.auth == Some(Auth::Mtls) || closed;
             if from.kind != NodeKind::Party || proves || !self.sound.contains(flow.from.as_str()) {
                 continue;
             }
@@ -240,16 +246,19 @@ impl<'m> Facts<'m, '_> {
                 Some(port) => [port].into(),
                 None => node.listen.iter().map(|l| l.port).collect(),
             };
-            let other = seen.iter().find(|(f, open)| f.from != flow.from && !open.is_disjoint(&ports));
-            if let Some((other, _)) = other {
+            let other = seen
+                .iter()
+                .find(|(f, open, theirs)| f.from != flow.from && !open.is_disjoint(&ports) && *theirs == token);
+            if let Some((other, ..)) = other {
                 let message = format!(
                     "`{gateway}` cannot tell `{}` from `{}`: what either may do, both may",
                     flow.from, other.from
                 );
-                let help = "give one of them `auth: jwt`, `oidc` or `mtls`, or a port of its own".to_owned();
+                let help = "give one of them `auth: jwt` or `mtls`, other claims in `via.jwt`, or a port of its own"
+                    .to_owned();
                 p.warn("parties-alike", &field_at(item, "from"), message, help);
             }
-            seen.push((flow, ports));
+            seen.push((flow, ports, token));
         }
     }
 
@@ -312,6 +321,11 @@ impl<'m> Facts<'m, '_> {
                 }
                 continue;
             };
+            if let Some(jwt) = item.get("jwt").filter(|_| !selected.protocol.is_http()) {
+                let word = protocol_word(selected.protocol);
+                let message = format!("port {} is {word}: it has no tokens", selected.port);
+                p.error("misplaced-word", &jwt.at_key(), message, "leave `jwt` out".to_owned());
+            }
             match (selected.protocol.is_http(), item.get("request")) {
                 (true, None) => {
                     let help = "write `request: \"POST /charges\"`".to_owned();
@@ -452,10 +466,12 @@ fn protocols(p: &mut Problems<'_>, flow: &Flow, item: &Item<'_>, from: &Node, po
             p.error("allow-on-tcp", &at, why.clone(), help.clone());
         }
         for word in ["timeout", "cors", "jwt"] {
-            if http.is_empty()
+            // A token stands in a request: on a port without requests nobody could show one.
+            if (http.is_empty() || word == "jwt" && !matches!(flow.via.jwt, None | Some(TokenNeed::None)))
                 && let Some(at) = via_key(item, word)
             {
-                p.error("misplaced-word", &at, why.clone(), format!("leave `{word}` out"));
+                let help = if http.is_empty() { format!("leave `{word}` out") } else { help.clone() };
+                p.error("misplaced-word", &at, why.clone(), help);
             }
         }
     }

@@ -7,8 +7,10 @@ use std::{
 
 use super::{
     Names,
+    flows::AUDITS,
     problems::{At, Problems},
     read::{Fields, Item, list},
+    tokens,
 };
 use crate::{
     AtRest, Auth, Class, Data, Listen, ListenTls, Mesh, Mode, Name, Node, NodeKind, Protocol, Role, Run, Serve, Trust,
@@ -164,7 +166,7 @@ fn is_host(text: &str) -> bool {
 }
 
 /// `mesh:`; its defaults when it is not written.
-pub(crate) fn mesh(p: &mut Problems<'_>, item: Option<Item<'_>>) -> Mesh {
+pub(crate) fn mesh(p: &mut Problems<'_>, item: Option<Item<'_>>, own: Option<&TrustDomain>) -> Mesh {
     let mut mesh = Mesh {
         svid_ttl: Duration::from_secs(86_400),
         tls_min: "1.3".to_owned(),
@@ -174,6 +176,7 @@ pub(crate) fn mesh(p: &mut Problems<'_>, item: Option<Item<'_>>) -> Mesh {
         aliases: Vec::new(),
         mode: Mode::Enforce,
         compat_istio: false,
+        issuers: BTreeMap::new(),
     };
     let Some(item) = item else { return mesh };
     let allowed = [
@@ -225,8 +228,18 @@ pub(crate) fn mesh(p: &mut Problems<'_>, item: Option<Item<'_>>) -> Mesh {
         mesh.root_namespace = name;
     }
     if let Some(item) = fields.get("aliases") {
-        let elements = p.list(&item, "trust domains");
-        mesh.aliases = elements.iter().filter_map(|e| trust_domain(p, e)).collect();
+        for element in p.list(&item, "trust domains") {
+            let Some(alias) = trust_domain(p, &element) else { continue };
+            if Some(&alias) == own || mesh.aliases.contains(&alias) {
+                let message = match Some(&alias) == own {
+                    true => format!("`{alias}` is the mesh's own trust domain"),
+                    false => format!("`{alias}` is written twice"),
+                };
+                p.error("duplicate-name", &element.at(), message, "leave it out".to_owned());
+                continue;
+            }
+            mesh.aliases.push(alias);
+        }
     }
     if let Some(item) = fields.get("mode") {
         mesh.mode = p.word(&item, "a mode", MODES).unwrap_or_default();
@@ -236,9 +249,9 @@ pub(crate) fn mesh(p: &mut Problems<'_>, item: Option<Item<'_>>) -> Mesh {
     }
     if let Some(item) = fields.get("compat") {
         mesh.compat_istio = p.word(&item, "a compatibility", &[("istio", ())]).is_some();
-        warn_unless_enforced(p, &item.at_key(), Place::Mesh, "compat");
     }
-    for key in ["federates_with", "issuers", "providers", "telemetry"] {
+    mesh.issuers = tokens::issuers(p, fields.get("issuers"));
+    for key in ["federates_with", "providers", "telemetry"] {
         if let Some(item) = fields.get(key) {
             warn_unless_enforced(p, &item.at_key(), Place::Mesh, key);
         }
@@ -251,6 +264,7 @@ pub(crate) struct ZoneDoc {
     pub(crate) parent: Option<Name>,
     trust: Option<Trust>,
     region: Option<String>,
+    requires: Vec<String>,
 }
 
 /// `zones:`, with trust and region inherited; reports cycles.
@@ -259,19 +273,22 @@ pub(crate) fn zones(p: &mut Problems<'_>, item: Option<Item<'_>>, names: &Names<
     let Some(item) = item else { return BTreeMap::new() };
     for (key, item) in p.map(&item, "zones") {
         let name = p.name_at(key, "a zone", &item.at_key());
-        let Some(fields) = p.fields(&item, "a zone", &["in", "trust", "region"]) else { continue };
+        let Some(fields) = p.fields(&item, "a zone", &["in", "trust", "region", "requires"]) else { continue };
         let parent = fields.get("in").and_then(|i| reference(p, &i, "unknown-zone", "zone", &names.zones));
         let trusts = [("none", Trust::None), ("low", Trust::Low), ("high", Trust::High)];
         let trust = fields.get("trust").and_then(|i| p.word(&i, "a level of trust", &trusts));
         let region = fields.get("region").and_then(|i| p.text(&i, "a region").map(str::to_owned));
+        let demands = fields.get("requires").map(|i| p.list(&i, "demands")).unwrap_or_default();
+        let demands = demands.iter().filter_map(|i| p.word(i, "a demand of a zone", &[("mfa", "mfa")]));
+        let requires = demands.map(str::to_owned).collect();
         if let Some(name) = name {
-            docs.insert(name, (ZoneDoc { parent, trust, region }, fields.get("in")));
+            docs.insert(name, (ZoneDoc { parent, trust, region, requires }, fields.get("in")));
         }
     }
     let mut zones = BTreeMap::new();
     for (name, (doc, item)) in &docs {
         let mut chain = vec![name];
-        let (mut trust, mut region) = (doc.trust, doc.region.clone());
+        let (mut trust, mut region, mut requires) = (doc.trust, doc.region.clone(), doc.requires.clone());
         let mut above = doc.parent.as_ref();
         while let Some(parent) = above {
             if let Some(start) = chain.iter().position(|n| *n == parent) {
@@ -297,9 +314,10 @@ pub(crate) fn zones(p: &mut Problems<'_>, item: Option<Item<'_>>, names: &Names<
             let Some((doc, _)) = docs.get(parent) else { break };
             trust = trust.or(doc.trust);
             region = region.or_else(|| doc.region.clone());
+            requires.extend(doc.requires.iter().filter(|r| !requires.contains(r)).cloned().collect::<Vec<_>>());
             above = doc.parent.as_ref();
         }
-        let zone = Zone { parent: doc.parent.clone(), trust: trust.unwrap_or(Trust::Low), region };
+        let zone = Zone { parent: doc.parent.clone(), trust: trust.unwrap_or(Trust::Low), region, requires };
         zones.insert(name.clone(), zone);
     }
     zones
@@ -311,7 +329,7 @@ pub(crate) fn data(p: &mut Problems<'_>, item: Option<Item<'_>>, names: &Names<'
     let Some(item) = item else { return all };
     for (key, item) in p.map(&item, "data") {
         let name = p.name_at(key, "data", &item.at_key());
-        let allowed = ["class", "of", "about", "encrypt", "copy_of", "opens", "ttl", "residency", "retention"];
+        let allowed = ["class", "of", "about", "encrypt", "copy_of", "opens", "ttl", "residency", "retention", "audit"];
         let Some(fields) = p.fields(&item, "data", &allowed) else { continue };
         let classes = [
             ("public", Class::Public),
@@ -337,6 +355,7 @@ pub(crate) fn data(p: &mut Problems<'_>, item: Option<Item<'_>>, names: &Names<'
             ttl: fields.get("ttl").and_then(|i| p.duration(&i)),
             residency: texts(p, fields.get("residency"), "region"),
             retention: fields.get("retention").and_then(|i| p.duration(&i)),
+            audit: fields.get("audit").and_then(|i| p.word(&i, "a level of audit", AUDITS)),
         };
         if let Some(item) = fields.get("opens")
             && class.is_some_and(|c| c != Class::Secret)

@@ -1,5 +1,5 @@
-//! Reads the standard resources beside the model: hand-written AuthorizationPolicies that deny or audit. Everything else
-//! is refused or named as not read. A resource that promises security is an error as long as it is not enforced:
+//! Reads the standard resources beside the model: hand-written AuthorizationPolicies that narrow what flows allow, and
+//! documents about identities and tokens. Everything else is refused or named as not read. A resource that promises security is an error as long as it is not enforced:
 //! leaving it out silently would be less than what its author believes to hold.
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,6 +7,7 @@ use super::{
     Documents, authentication,
     problems::Problems,
     read::{Fields, Item, list},
+    tokens,
 };
 use crate::{
     Model, Severity, closest,
@@ -23,6 +24,9 @@ const SECURITY: &str = "security.istio.io";
 const NETWORKING: &str = "networking.istio.io";
 const GATEWAY: &str = "gateway.networking.k8s.io";
 
+/// The kinds that are read.
+const OWN: [&str; 3] = ["AuthorizationPolicy", "PeerAuthentication", "RequestAuthentication"];
+
 /// A kind that Ward knows by name and does not read yet.
 struct Known {
     group: &'static str,
@@ -38,12 +42,6 @@ const fn known(group: &'static str, kind: &'static str, severity: Severity, inst
 }
 
 const KNOWN: &[Known] = &[
-    known(
-        SECURITY,
-        "RequestAuthentication",
-        Severity::Error,
-        "tokens are not checked: remove the document, and let the application check",
-    ),
     known(NETWORKING, "EnvoyFilter", Severity::Error, "Ward's proxy has no Envoy filters: remove the document"),
     known(NETWORKING, "Sidecar", Severity::Error, "a sidecar reaches what its node has flows to: remove the document"),
     known("extensions.istio.io", "WasmPlugin", Severity::Error, "plugins are not run: remove the document"),
@@ -137,9 +135,16 @@ pub(crate) fn read(p: &mut Problems<'_>, items: &[Item<'_>], beside: Beside<'_>)
                 found.peers.push(peer);
                 ("PeerAuthentication", found.peers.last().map(|peer| &peer.metadata))
             }
-            (SECURITY, "RequestAuthentication") if alone => {
-                let Some(tokens) = authentication::request(p, item) else { continue };
-                found.tokens.push(tokens);
+            (SECURITY, "RequestAuthentication") => {
+                let Some(document) = authentication::request(p, item, alone) else { continue };
+                if let Beside::Model(Some(model)) = beside {
+                    tokens::beside(p, item, &document, model);
+                    let scope = Scope::of(&document.metadata, &document.spec.selector, &document.spec.target_refs);
+                    if scope.nodes(model).is_empty() {
+                        scope.warn(p, item, model, Severity::Warning);
+                    }
+                }
+                found.tokens.push(document);
                 ("RequestAuthentication", found.tokens.last().map(|tokens| &tokens.metadata))
             }
             _ => {
@@ -205,7 +210,7 @@ fn other_kind(p: &mut Problems<'_>, item: &Item<'_>, group: &str, kind: &str) {
     let groups: Vec<&str> = KNOWN
         .iter()
         .map(|k| (k.group, k.kind))
-        .chain([(SECURITY, "AuthorizationPolicy"), (SECURITY, "PeerAuthentication")])
+        .chain(OWN.map(|kind| (SECURITY, kind)))
         .filter(|(_, k)| *k == kind)
         .map(|(g, _)| g)
         .collect();
@@ -217,8 +222,7 @@ fn other_kind(p: &mut Problems<'_>, item: &Item<'_>, group: &str, kind: &str) {
         p.error("unknown-kind", &version_item.at(), message, format!("write {}", list(&groups)));
         return;
     }
-    let kinds: BTreeSet<&str> =
-        KNOWN.iter().map(|k| k.kind).chain(["AuthorizationPolicy", "PeerAuthentication"]).collect();
+    let kinds: BTreeSet<&str> = KNOWN.iter().map(|k| k.kind).chain(OWN).collect();
     let help = match closest(kind, kinds) {
         Some(near) => format!("did you mean `{near}`?"),
         None => "keep what is not Ward's outside the model's directory".to_owned(),
@@ -318,19 +322,8 @@ fn spec_of(p: &mut Problems<'_>, item: &Item<'_>, alone: bool) -> Option<Authori
     };
     if action == Action::Custom && !alone {
         let at = fields.get("action").map_or_else(|| item.at(), |i| i.at());
-        let message = "CUSTOM asks an external provider, which is not done yet".to_owned();
-        p.error("not-yet", &at, message, "write DENY rules, or remove the document".to_owned());
-    }
-    for key in ["targetRef", "targetRefs"] {
-        if let Some(item) = fields.get(key).filter(|_| !alone) {
-            let message = format!("`{key}` is not read yet, and without it the policy would mean something else");
-            p.error(
-                "not-yet",
-                &item.at_key(),
-                message,
-                "select nodes with `selector: { matchLabels: { app: orders } }`".to_owned(),
-            );
-        }
+        let message = "no external provider can be asked yet, so this CUSTOM policy denies what it matches".to_owned();
+        p.warn("not-enforced", &at, message, "write `action: DENY` if that is meant".to_owned());
     }
     if let Some(item) = fields.get("provider").filter(|_| action != Action::Custom) {
         p.error(
@@ -340,13 +333,13 @@ fn spec_of(p: &mut Problems<'_>, item: &Item<'_>, alone: bool) -> Option<Authori
             "leave it out".to_owned(),
         );
     }
-    let provider = fields.get("provider").filter(|_| alone).and_then(|i| {
+    let provider = fields.get("provider").and_then(|i| {
         let fields = p.fields(&i, "a provider", &["name"])?;
         let name = fields.require(p, "a provider", "name", "opa")?;
         Some(Provider { name: p.text(&name, "a provider's name")?.to_owned() })
     });
     let selector = selector(p, &fields);
-    let target_refs = if alone { target_refs(p, &fields) } else { Vec::new() };
+    let target_refs = target_refs(p, &fields);
     let mut rules = Vec::new();
     if let Some(item) = fields.get("rules").filter(|i| !i.yaml.is_null()) {
         for element in p.list(&item, "rules") {
@@ -488,62 +481,106 @@ fn operation(p: &mut Problems<'_>, item: &Item<'_>) -> Option<Operation> {
     })
 }
 
-/// A hand-written policy narrows the flows: DENY and AUDIT do; an ALLOW might add to them. A DENY that selects nothing is
-/// an error, because its author believes it denies.
+/// A hand-written policy narrows the flows: DENY, CUSTOM and AUDIT do; an ALLOW might add to them. One that denies and
+/// selects nothing is an error, because its author believes it denies.
 fn narrows(p: &mut Problems<'_>, item: &Item<'_>, policy: &AuthorizationPolicy, model: &Model) {
-    let namespace = policy.metadata.namespace.as_str();
-    let labels = policy.spec.selector.as_ref().map(|s| &s.match_labels);
-    let everywhere = namespace == model.mesh.root_namespace.as_str();
-    let selected: Vec<&str> = model
-        .nodes
-        .iter()
-        .filter(|(_, node)| node.under_ward() && (everywhere || node.namespace.as_str() == namespace))
-        .map(|(name, _)| name.as_str())
-        .filter(|name| labels.is_none_or(|l| l.iter().all(|(k, v)| k == NODE_LABEL && v == name)))
-        .collect();
-    let action = policy.spec.action;
-    if !selected.is_empty() {
-        if action == Action::Allow {
+    let scope = Scope::of(&policy.metadata, &policy.spec.selector, &policy.spec.target_refs);
+    let selected = scope.nodes(model);
+    match (policy.spec.action, selected.as_slice()) {
+        (Action::Deny | Action::Custom, []) => scope.warn(p, item, model, Severity::Error),
+        (Action::Allow | Action::Audit, []) => scope.warn(p, item, model, Severity::Warning),
+        (Action::Allow, selected) => {
             let at = item
                 .get("spec")
                 .and_then(|s| s.get("action"))
                 .or_else(|| item.get("kind"))
                 .map_or_else(|| item.at(), |i| i.at());
-            let message = format!("this ALLOW selects {}, and only flows may allow", list(&selected));
+            let message = format!("this ALLOW selects {}, and only flows may allow", list(selected));
             let help =
                 "declare a flow with `via: { allow: … }`; an ALLOW is refused until it is provably inside the flows"
                     .to_owned();
             p.error("undeclared-allow", &at, message, help);
         }
-        return;
+        _ => {}
     }
-    let at = item
-        .get("spec")
-        .and_then(|s| s.get("selector"))
-        .or_else(|| item.get("metadata"))
-        .map_or_else(|| item.at(), |i| i.at_key());
-    let message = format!("no node under Ward in namespace `{namespace}` is selected");
-    let app = labels.and_then(|l| l.get(NODE_LABEL));
-    let under = || model.nodes.iter().filter(|(_, n)| n.under_ward());
-    let help = match app.and_then(|app| model.nodes.get(app.as_str()).map(|n| (app, n))) {
-        Some((app, node)) if node.namespace.as_str() != namespace => {
-            format!(
-                "`{app}` is in namespace `{}`: write `metadata: {{ namespace: {} }}`",
-                node.namespace, node.namespace
-            )
-        }
-        _ => match app.and_then(|app| closest(app, under().map(|(n, _)| n.as_str()))) {
-            Some(near) if app.is_some_and(|a| a != near) => format!("did you mean `app: {near}`?"),
-            _ => {
-                let spaces: BTreeSet<&str> = under().map(|(_, n)| n.namespace.as_str()).collect();
-                let spaces: Vec<&str> = spaces.into_iter().take(12).collect();
-                format!("workloads have the label `app: <node>`, in namespaces {}", list(&spaces))
+}
+
+/// What a resource is attached to.
+struct Scope<'a> {
+    namespace: &'a str,
+    labels: Option<&'a BTreeMap<String, String>>,
+    refs: &'a [TargetRef],
+}
+
+impl<'a> Scope<'a> {
+    fn of(metadata: &'a Metadata, selector: &'a Option<Selector>, refs: &'a [TargetRef]) -> Self {
+        Self { namespace: &metadata.namespace, labels: selector.as_ref().map(|s| &s.match_labels), refs }
+    }
+
+    /// The nodes under Ward that it selects, as the engine does: a target is the node of its name.
+    fn nodes<'m>(&self, model: &'m Model) -> Vec<&'m str> {
+        // To Istio a Service or a Gateway is never the workload itself.
+        let attached = self.refs.iter().filter(|one| {
+            !model.mesh.compat_istio && {
+                matches!((one.group.as_str(), one.kind.as_str()), ("" | "core", "Service") | (GATEWAY, "Gateway"))
             }
-        },
-    };
-    match action {
-        Action::Deny => p.error("selects-nothing", &at, message, help),
-        Action::Custom => {}
-        Action::Allow | Action::Audit => p.warn("selects-nothing", &at, message, help),
+        });
+        let attached: BTreeSet<&str> = attached.map(|one| one.name.as_str()).collect();
+        let by_refs = !self.refs.is_empty() && self.labels.is_none();
+        let everywhere = !by_refs && self.namespace == model.mesh.root_namespace.as_str();
+        model
+            .nodes
+            .iter()
+            .filter(|(_, node)| node.under_ward() && (everywhere || node.namespace.as_str() == self.namespace))
+            .map(|(name, _)| name.as_str())
+            .filter(|name| match self.labels {
+                None if by_refs => attached.contains(name),
+                labels => labels.is_none_or(|l| l.iter().all(|(k, v)| k == NODE_LABEL && v == name)),
+            })
+            .collect()
+    }
+
+    /// Says that it selects nothing, and what would.
+    fn warn(&self, p: &mut Problems<'_>, item: &Item<'_>, model: &Model, severity: Severity) {
+        let spec = item.get("spec");
+        let at = ["selector", "targetRefs", "targetRef"]
+            .iter()
+            .find_map(|key| spec.as_ref()?.get(key))
+            .or_else(|| item.get("metadata"))
+            .map_or_else(|| item.at(), |i| i.at_key());
+        let namespace = self.namespace;
+        let message = format!("no node under Ward in namespace `{namespace}` is selected");
+        let app = match self.labels {
+            Some(labels) => labels.get(NODE_LABEL),
+            None => self.refs.first().map(|one| &one.name),
+        };
+        let under = || model.nodes.iter().filter(|(_, n)| n.under_ward());
+        let help = match app.and_then(|app| model.nodes.get(app.as_str()).map(|n| (app, n))) {
+            Some((app, node)) if node.namespace.as_str() != namespace => {
+                format!(
+                    "`{app}` is in namespace `{}`: write `metadata: {{ namespace: {} }}`",
+                    node.namespace, node.namespace
+                )
+            }
+            _ => match app.and_then(|app| closest(app, under().map(|(n, _)| n.as_str()))) {
+                Some(near) if app.is_some_and(|a| a != near) && self.labels.is_none() => {
+                    format!("did you mean `name: {near}`?")
+                }
+                Some(near) if app.is_some_and(|a| a != near) => format!("did you mean `app: {near}`?"),
+                _ if namespace == "istio-system" => {
+                    let root = &model.mesh.root_namespace;
+                    format!("the root namespace is `{root}`: write that, or `mesh: {{ root_namespace: istio-system }}`")
+                }
+                _ => {
+                    let spaces: BTreeSet<&str> = under().map(|(_, n)| n.namespace.as_str()).collect();
+                    let spaces: Vec<&str> = spaces.into_iter().take(12).collect();
+                    format!("workloads have the label `app: <node>`, in namespaces {}", list(&spaces))
+                }
+            },
+        };
+        match severity {
+            Severity::Error => p.error("selects-nothing", &at, message, help),
+            Severity::Warning => p.warn("selects-nothing", &at, message, help),
+        }
     }
 }

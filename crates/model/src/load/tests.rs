@@ -275,13 +275,12 @@ fn mesh() {
     check(
         "mesh: { svid_ttl: 24, root_namespace: Root, mode: dryrun, compat: isto, aliases: [Old] }\n",
         expect![[r#"
-        error[bad-value] 4:19 `24` `24` is not a duration; name the unit, as in `24s`
-        error[bad-name] 4:39 `Root` `Root` cannot name a namespace; use 1 to 63 lower-case letters, digits and inner hyphens, as in `root`
-        error[unknown-word] 4:51 `dryrun` `dryrun` is not a mode; did you mean `dry-run`?
-        warning[not-enforced] 4:59 `compat` `compat` is declared and not enforced yet; today Ward's own semantics hold
-        error[unknown-word] 4:67 `isto` `isto` is not a compatibility; did you mean `istio`?
-        error[bad-name] 4:83 `Old` `Old` cannot name a trust domain; use DNS labels of lower-case letters, digits and hyphens, as in `shop.example`
-    "#]],
+            error[bad-value] 4:19 `24` `24` is not a duration; name the unit, as in `24s`
+            error[bad-name] 4:39 `Root` `Root` cannot name a namespace; use 1 to 63 lower-case letters, digits and inner hyphens, as in `root`
+            error[unknown-word] 4:51 `dryrun` `dryrun` is not a mode; did you mean `dry-run`?
+            error[unknown-word] 4:67 `isto` `isto` is not a compatibility; did you mean `istio`?
+            error[bad-name] 4:83 `Old` `Old` cannot name a trust domain; use DNS labels of lower-case letters, digits and hyphens, as in `shop.example`
+        "#]],
     );
     check(
         "mesh: { svid_ttl: 5s }\n",
@@ -311,10 +310,8 @@ fn mesh() {
         expect![[r#"
             warning[not-enforced] 4:15 `dry-run` `mode: dry-run` is declared and not enforced yet; today refusals are enforced, not only recorded
             warning[not-enforced] 4:24 `federates_with` `federates_with` is declared and not enforced yet; today other trust domains are refused
-            warning[not-enforced] 4:59 `issuers` `issuers` is declared and not enforced yet; today tokens are not checked
             warning[not-enforced] 4:72 `providers` `providers` is declared and not enforced yet; today no external decision is asked for
             warning[not-enforced] 4:87 `telemetry` `telemetry` is declared and not enforced yet; today metrics and logs have their defaults
-            warning[not-enforced] 4:102 `compat` `compat` is declared and not enforced yet; today Ward's own semantics hold
         "#]],
     );
 }
@@ -730,8 +727,8 @@ fn gateways() {
     check(
         "nodes:\n  a: { kind: party, zone: outside }\n  b: { kind: party, zone: outside, auth: password }\n  c: { kind: party, zone: outside, auth: jwt }\n  gw: { kind: service, zone: inside, role: gateway, listen: [{ port: 1 }, { port: 2 }] }\nflows:\n  - { id: f, from: a, to: gw, via: { port: 1 } }\n  - { id: g, from: b, to: gw, via: { port: 2 } }\n  - { id: h, from: c, to: gw }\n  - { id: i, from: b, to: gw }\n",
         expect![[r#"
-            warning[not-enforced] 7:42 `jwt` `jwt` is declared and not enforced yet; today tokens are not checked, so any caller passes for it
-            warning[parties-alike] 13:20 `b` `gw` cannot tell `b` from `a`: what either may do, both may; give one of them `auth: jwt`, `oidc` or `mtls`, or a port of its own
+            warning[unknown-issuer] 12:20 `c` `c` proves itself with a token, and the mesh names no issuer: every request of flow `h` is refused; write `mesh: { issuers: { login: { issuer: https://login.example, jwks_uri: … } } }`, and `via: { jwt: none }` on flows that come before any token
+            warning[parties-alike] 13:20 `b` `gw` cannot tell `b` from `a`: what either may do, both may; give one of them `auth: jwt` or `mtls`, other claims in `via.jwt`, or a port of its own
         "#]],
     );
 }
@@ -784,17 +781,16 @@ fn sensitive_data() {
 #[test]
 fn words_not_enforced() {
     check_flows(
-        "  - { id: a, from: web, to: api, via: { limit: 50/s, jwt: google, cors: true, transform: k5, region: eu, auth: token, ssh: true, local: true, audit: strict } }\n  - { id: b, from: web, to: api, via: { cors: { origins: ['*'] }, local: false, audit: critical } }\n  - { id: c, from: saas, to: saas, via: { limit: 1/s, auth: iam, tls: none } }",
+        "  - { id: a, from: web, to: api, via: { limit: 50/s, jwt: none, cors: true, transform: k5, region: eu, auth: token, ssh: true, local: true, audit: strict } }\n  - { id: b, from: web, to: api, via: { cors: { origins: ['*'] }, local: false, audit: critical } }\n  - { id: c, from: saas, to: saas, via: { limit: 1/s, auth: iam, tls: none } }",
         expect![[r#"
             warning[not-enforced] 13:41 `limit` `limit` is declared and not enforced yet; today requests are not counted against it
-            warning[not-enforced] 13:54 `jwt` `jwt` is declared and not enforced yet; today tokens are not checked
-            warning[not-enforced] 13:67 `cors` `cors` is declared and not enforced yet; today preflight requests need an `allow` entry of their own
-            warning[not-enforced] 13:79 `transform` `transform` is declared and not enforced yet; today data passes unchanged
-            warning[not-enforced] 13:94 `region` `region` is declared and not enforced yet; today traffic is not kept in the region
-            warning[not-enforced] 13:106 `auth` `auth` is described, Ward does not enforce it; today the application itself must ask for it
-            warning[not-enforced] 13:119 `ssh` `ssh` is described, Ward does not enforce it; today traffic between nodes under Ward is mutual TLS 1.3 whatever it says
-            warning[not-enforced] 13:130 `local` `local` is described, Ward does not enforce it; today traffic between nodes under Ward is mutual TLS 1.3 whatever it says
-            warning[not-enforced] 13:150 `strict` `strict` is declared and not enforced yet; today every decision is recorded, but a request whose record is lost is not refused
+            warning[not-enforced] 13:65 `cors` `cors` is declared and not enforced yet; today preflight requests need an `allow` entry of their own
+            warning[not-enforced] 13:77 `transform` `transform` is declared and not enforced yet; today data passes unchanged
+            warning[not-enforced] 13:92 `region` `region` is declared and not enforced yet; today traffic is not kept in the region
+            warning[not-enforced] 13:104 `auth` `auth` is described, Ward does not enforce it; today the application itself must ask for it
+            warning[not-enforced] 13:117 `ssh` `ssh` is described, Ward does not enforce it; today traffic between nodes under Ward is mutual TLS 1.3 whatever it says
+            warning[not-enforced] 13:128 `local` `local` is described, Ward does not enforce it; today traffic between nodes under Ward is mutual TLS 1.3 whatever it says
+            warning[not-enforced] 13:148 `strict` `strict` is declared and not enforced yet; today every decision is recorded, but a request whose record is lost is not refused
             warning[not-enforced] 14:41 `cors` `cors` is declared and not enforced yet; today preflight requests need an `allow` entry of their own
             warning[not-enforced] 14:88 `critical` `critical` is declared and not enforced yet; today every decision is recorded, but a request whose record is lost is not refused
         "#]],
@@ -891,7 +887,7 @@ fn policies() {
     check_resource(
         "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: { name: p, namespace: inside }\nspec: { action: CUSTOM, provider: { name: x }, rules: [{}] }\n",
         expect![[r#"
-            error[not-yet] policy.yaml4:17 `CUSTOM` CUSTOM asks an external provider, which is not done yet; write DENY rules, or remove the document
+            warning[not-enforced] policy.yaml4:17 `CUSTOM` no external provider can be asked yet, so this CUSTOM policy denies what it matches; write `action: DENY` if that is meant
         "#]],
     );
     check_resource(
@@ -903,7 +899,6 @@ fn policies() {
     check_resource(
         "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: { name: p, namespace: inside }\nspec: { action: DENY, targetRefs: [{ kind: Service, name: web }], provider: { name: x } }\n",
         expect![[r#"
-            error[not-yet] policy.yaml4:23 `targetRefs` `targetRefs` is not read yet, and without it the policy would mean something else; select nodes with `selector: { matchLabels: { app: orders } }`
             error[misplaced-word] policy.yaml4:67 `provider` only a CUSTOM policy has a provider; leave it out
         "#]],
     );
@@ -994,7 +989,7 @@ fn other_resources() {
     check_resource(
         "apiVersion: security.istio.io/v1\nkind: RequestAuthentication\n---\napiVersion: networking.istio.io/v1\nkind: VirtualService\n---\napiVersion: v1\nkind: Service\n",
         expect![[r#"
-            error[not-yet] policy.yaml2:7 `RequestAuthentication` RequestAuthentication is not enforced yet; tokens are not checked: remove the document, and let the application check
+            error[missing-field] policy.yaml1:1 `apiVersion: security.istio.io/v1` a RequestAuthentication needs `metadata`; write `metadata: { name: deny-legacy, namespace: shop }`
             warning[not-enforced] policy.yaml5:7 `VirtualService` VirtualService is not read yet; today routes are the `allow` entries of a gateway's flows
             warning[not-enforced] policy.yaml8:7 `Service` Service is not read yet; today nodes are declared in ward.yaml
         "#]],
@@ -1283,6 +1278,258 @@ fn documents_alone() {
             error[bad-value] 14:82 `file:///keys` is not an address of keys
             error[unknown-field] 14:113 a rule for tokens has no field `fromHeader`
             error[duplicate-name] 18:19 a PeerAuthentication `p` of this namespace is already there
+        "#]],
+    );
+}
+
+/// Flows among the nodes of `NODES`, in a mesh with two issuers.
+const ISSUERS: &str = "mesh:
+  issuers:
+    shop: { issuer: https://shop.example, jwks_uri: 'https://localhost:8443/jwks.json', forward: true }
+    staff: { issuer: https://staff.example, jwks: { keys: [{ kty: EC, crv: P-256, x: x, y: y }] } }
+";
+
+#[test]
+fn issuers_of_tokens() {
+    check(
+        r#"mesh:
+  issuers:
+    a: { issuer: https://a.example, jwks_uri: https://a.example/keys, audiences: [shop], from_cookies: [session], from_params: [t], from_headers: [x-token, { name: x-other, prefix: "T " }], forward: true }
+    b: { issuer: b, jwks: '{"keys": [{"kty": "RSA"}]}' }
+    c: { issuer: c, jwks_uri: https://10.0.0.1/keys, private: true }
+    d: { issuer: d, jwks_uri: http://127.0.0.1:9000/keys }
+"#,
+        expect![[""]],
+    );
+    check(
+        r#"mesh:
+  issuers:
+    A: { issuer: a, jwks_uri: https://a.example }
+    none: { issuer: b, jwks_uri: https://a.example }
+    c: { issuer: "a*", jwks_uri: https://a.example, jwks: x }
+    d: { jwks: '{"keys": []}' }
+    e: { issuer: e, jwks: '{"keys": [{"kty": "oct", "k": "AAAA"}]}' }
+    f: { issuer: f, jwks: '{"keys": [{"kty": "EC", "d": "AAAA"}]}' }
+    g: { issuer: g, jwks: '{"keys": [{"kty": "XX"}]}' }
+    h: { issuer: h, jwks: nonsense }
+    i: { issuer: i }
+    j: { issuer: j, jwks_uri: http://login.example/keys }
+    k: { issuer: k, jwks_uri: https://10.0.0.1/keys }
+    l: { issuer: l, jwks_uri: https://169.254.169.254/keys, private: true }
+    m: { issuer: m, jwks_uri: https://m.example, jwksUri: x, from_headers: [{ prefix: x }], audiences: x }
+    n: { issuer: m, jwks_uri: https://m.example }
+  aliases: [old.example, old.example, m.ward.internal]
+  compat: istio
+"#,
+        expect![[r#"
+            error[bad-name] 6:5 `A` `A` cannot name an issuer; use 1 to 63 lower-case letters, digits and inner hyphens, as in `a`
+            error[bad-name] 7:5 `none` `none` is a word of `via.jwt`, so it cannot name an issuer; give it another name
+            error[bad-value] 8:18 `"a*"` `a*` is not an issuer; write what stands in `iss` of its tokens, as in `https://login.example`
+            error[misplaced-word] 8:53 `jwks` keys have one source: `jwks_uri` or `jwks`; leave one of them out
+            error[missing-field] 9:5 `d` an issuer needs `issuer`; write `issuer: https://login.example`
+            error[bad-value] 9:16 `'{"keys": []}'` `jwks` holds no key, so that no token would be good; write the issuer's public keys (RFC 7517)
+            error[bad-value] 10:27 `'{"keys": [{"kty": "oct", "k": "AAAA"}]}'` `jwks` holds a symmetric key: whoever reads the model could make tokens; write the issuer's public keys (RFC 7517)
+            error[bad-value] 11:27 `'{"keys": [{"kty": "EC", "d": "AAAA"}]}'` `jwks` holds a private key: whoever reads the model could make tokens; write the issuer's public keys (RFC 7517)
+            error[bad-value] 12:27 `'{"keys": [{"kty": "XX"}]}'` `jwks` holds no key of a kind that is read: `RSA`, `EC` and `OKP`; write the issuer's public keys (RFC 7517)
+            error[bad-value] 13:27 `nonsense` `jwks` is not a JSON Web Key Set; write '{"keys": [...]}' (RFC 7517)
+            error[missing-field] 14:5 `i` an issuer needs its keys; write `jwks_uri: https://login.example/.well-known/jwks.json`, or `jwks` with the keys
+            error[bad-value] 15:31 `http://login.example/keys` `http://login.example/keys` is not an address of keys: what comes over plain http can be exchanged on the way; write https://host/path; http:// is for this machine only, as in http://127.0.0.1:9000/keys
+            error[private-address] 16:31 `https://10.0.0.1/keys` `10.0.0.1` is an address of a private network; write `private: true` beside it if that is meant
+            error[private-address] 17:31 `https://169.254.169.254/keys` nobody keeps keys at `169.254.169.254`: it is no address of a server; -
+            error[unknown-field] 18:50 `jwksUri` an issuer has no field `jwksUri`; did you mean `jwks_uri`?
+            error[missing-field] 18:77 `{ prefix: x }` a header needs `name`; write `name: x-token`
+            error[wrong-type] 18:104 `x` expected a list of audiences, found a single value; write `[x]`
+            error[duplicate-name] 19:18 `m` issuer `m` is the same `m`; keep one of them
+            error[duplicate-name] 20:26 `old.example` `old.example` is written twice; leave it out
+            error[duplicate-name] 20:39 `m.ward.internal` `m.ward.internal` is the mesh's own trust domain; leave it out
+        "#]],
+    );
+}
+
+#[test]
+fn tokens_of_flows() {
+    let check = |flows: &str, expect: Expect| check_whole(&format!("{BASE}{ISSUERS}{NODES}flows:\n{flows}\n"), expect);
+    check(
+        r#"  - { id: a, from: user, to: gw, via: { jwt: shop } }
+  - { id: b, from: gw, to: web, via: { jwt: { issuer: shop, claims: { role: [admin, "dev*"], realm: { roles: x } } } } }
+  - { id: c, from: web, to: api, via: { port: 8080, jwt: { issuer: staff, claims: { a: b } } } }
+  - { id: d, from: web, to: saas, via: { jwt: anything } }"#,
+        expect![[r#"
+            warning[not-enforced] 20:29 `saas` `saas` is not under Ward, so flow `d` is described and not enforced; give it `run` or `attest` if it can be
+        "#]],
+    );
+    check(
+        r#"  - { id: a, from: user, to: gw, via: { jwt: shp } }
+  - { id: b, from: web, to: api, via: { jwt: true } }
+  - { id: c, from: web, to: api, via: { jwt: { isuer: shop, claims: {} } } }
+  - { id: d, from: web, to: api, via: { jwt: { issuer: shop, claims: { a: 1, b: [true, x], "c[d]": e, f: [], g: ~ } } } }
+  - { id: e, from: web, to: db, via: { jwt: shop } }
+  - { id: f, from: web, to: api, via: { jwt: [shop] } }"#,
+        expect![[r#"
+            error[unknown-issuer] 17:46 `shp` no issuer is named `shp`; did you mean `shop`?
+            error[unknown-issuer] 18:41 `jwt` the mesh has 2 issuers; name one of `shop` and `staff`
+            error[unknown-field] 19:48 `isuer` via.jwt has no field `isuer`; did you mean `issuer`?
+            error[bad-value] 19:61 `claims` `claims` holds nothing; name a claim and its values, as in `{ role: [admin] }`, or leave it out
+            error[wrong-type] 20:75 `1` numbers and truth values in tokens are not compared, only texts; write `"1"` if the claim is a text
+            error[wrong-type] 20:82 `true` numbers and truth values in tokens are not compared, only texts; write `"true"` if the claim is a text
+            error[bad-name] 20:92 `"c[d]"` `c[d]` cannot name a claim; a name without brackets, at most 8 deep
+            error[bad-value] 20:103 `f` claim `f` may have no value at all; name its values, or leave it out
+            error[wrong-type] 20:110 `g` expected a list of values, found nothing; -
+            error[misplaced-word] 21:40 `jwt` port 5432 of `db` is postgres: its requests cannot be seen; leave `jwt` out
+            error[wrong-type] 22:46 `[shop]` expected an issuer of tokens, or `none`, found a list; -
+        "#]],
+    );
+    // A gateway that takes a token away cannot show it to the next.
+    check(
+        "  - { id: a, from: user, to: gw, via: { jwt: staff } }\n  - { id: b, from: gw, to: web, via: { jwt: staff } }",
+        expect![[r#"
+            error[token-taken] 18:40 `jwt` `gw` checks tokens of `staff` and takes them away, and flow `b` needs one; write `forward: true` at `mesh.issuers.staff`
+        "#]],
+    );
+}
+
+#[test]
+fn parties_with_tokens() {
+    let model = |mesh: &str, flows: &str| {
+        format!(
+            "{BASE}{mesh}nodes:\n  a: {{ kind: party, zone: outside, auth: jwt }}\n  b: {{ kind: party, zone: outside, auth: oidc }}\n  c: {{ kind: party, zone: outside }}\n  gw: {{ kind: service, zone: inside, role: gateway, listen: [{{ port: 1 }}] }}\nflows:\n{flows}"
+        )
+    };
+    let one = "mesh: { issuers: { shop: { issuer: s, jwks_uri: https://shop.example/keys } } }\n";
+    // Told apart by the issuer, by a claim, or by having a token at all.
+    check_whole(
+        &model(
+            ISSUERS,
+            "  - { id: f, from: a, to: gw, via: { jwt: shop } }\n  - { id: g, from: b, to: gw, via: { jwt: staff } }\n  - { id: h, from: c, to: gw }\n",
+        ),
+        expect![[""]],
+    );
+    check_whole(
+        &model(
+            one,
+            "  - { id: f, from: a, to: gw, via: { jwt: { claims: { role: buyer } } } }\n  - { id: g, from: b, to: gw, via: { jwt: { claims: { role: seller } } } }\n",
+        ),
+        expect![[""]],
+    );
+    // The same token, or none before the first.
+    check_whole(
+        &model(
+            one,
+            "  - { id: f, from: a, to: gw }\n  - { id: g, from: b, to: gw }\n  - { id: h, from: a, to: gw, via: { jwt: none } }\n  - { id: i, from: c, to: gw }\n",
+        ),
+        expect![[r#"
+            warning[parties-alike] 12:20 `b` `gw` cannot tell `b` from `a`: what either may do, both may; give one of them `auth: jwt` or `mtls`, other claims in `via.jwt`, or a port of its own
+            warning[parties-alike] 14:20 `c` `gw` cannot tell `c` from `a`: what either may do, both may; give one of them `auth: jwt` or `mtls`, other claims in `via.jwt`, or a port of its own
+        "#]],
+    );
+    check_whole(
+        &model("", "  - { id: f, from: a, to: gw }\n"),
+        expect![[r#"
+        warning[unknown-issuer] 10:20 `a` `a` proves itself with a token, and the mesh names no issuer: every request of flow `f` is refused; write `mesh: { issuers: { login: { issuer: https://login.example, jwks_uri: … } } }`, and `via: { jwt: none }` on flows that come before any token
+    "#]],
+    );
+    check_whole(
+        &model(ISSUERS, "  - { id: f, from: a, to: gw }\n"),
+        expect![[r#"
+            error[unknown-issuer] 14:20 `a` `a` proves itself with a token, and the mesh has 2 issuers; name one, as in `via: { jwt: shop }`
+        "#]],
+    );
+}
+
+#[test]
+fn tests_with_tokens() {
+    check_whole(
+        &format!(
+            "{BASE}{NODES}tests:\n  - {{ from: web, to: api, request: GET /, jwt: {{ iss: i, sub: s, roles: [a], n: 1 }}, expect: deny }}\n  - {{ from: web, to: api, request: GET /, jwt: {{ iss: [i] }}, expect: deny }}\n  - {{ from: web, to: api, request: GET /, jwt: x, expect: deny }}\n  - {{ from: web, to: db, jwt: {{ iss: i, sub: s }}, expect: deny }}\n"
+        ),
+        expect![[r#"
+            error[missing-field] 14:43 `jwt` a token has `sub`; write the claims of a valid token, as in `{ iss: https://login.example, sub: ada }`
+            error[wrong-type] 14:55 `[i]` expected a text, found a list; -
+            error[wrong-type] 15:48 `x` expected a mapping of claims, found a single value; -
+            error[misplaced-word] 16:26 `jwt` port 5432 is postgres: it has no tokens; leave `jwt` out
+        "#]],
+    );
+}
+
+#[test]
+fn request_authentication_beside_a_model() {
+    let document = |name: &str, namespace: &str, spec: &str| {
+        format!(
+            "apiVersion: security.istio.io/v1\nkind: RequestAuthentication\nmetadata: {{ name: {name}, namespace: {namespace} }}\nspec:\n{spec}\n"
+        )
+    };
+    check_resource(
+        &document(
+            "login",
+            "inside",
+            "  selector: { matchLabels: { app: web } }\n  jwtRules: [{ issuer: i, jwksUri: https://login.example/keys }]",
+        ),
+        expect![[""]],
+    );
+    check_resource(
+        &document(
+            "issuer-x",
+            "inside",
+            "  targetRefs: [{ kind: Service, name: wep }]\n  jwtRules: [{ issuer: i }, { issuer: i, jwksUri: 'http://login.example' }, { issuer: i, jwksUri: 'https://127.0.0.1/x' }, { issuer: i, jwks: '{\"keys\": []}' }]",
+        ),
+        expect![[r#"
+            error[reserved-name] policy.yaml3:19 `issuer-x` Ward's own RequestAuthentications begin with `issuer-`; give it another name
+            warning[selects-nothing] policy.yaml5:3 `targetRefs` no node under Ward in namespace `inside` is selected; did you mean `name: web`?
+            error[missing-field] policy.yaml6:14 `{ issuer: i }` keys are not looked up by the issuer's name; write `jwksUri`, or `jwks` with the keys
+            error[bad-value] policy.yaml6:51 `'http://login.example'` `http://login.example` is not an address of keys: what comes over plain http can be exchanged on the way; write https://host/path; http:// is for this machine only, as in http://127.0.0.1:9000/keys
+            error[private-address] policy.yaml6:99 `'https://127.0.0.1/x'` `127.0.0.1` is no public address; declare an issuer with this `jwks_uri` under `mesh: { issuers: … }` if that is meant
+            error[bad-value] policy.yaml6:143 `'{"keys": []}'` `jwks` holds no key, so that no token would be good; write the issuer's public keys (RFC 7517)
+        "#]],
+    );
+    check_resource(&document("login", "istio-system", "  jwtRules: []"), expect![[r#"
+        warning[selects-nothing] policy.yaml3:1 `metadata` no node under Ward in namespace `istio-system` is selected; the root namespace is `ward-system`: write that, or `mesh: { root_namespace: istio-system }`
+        error[bad-value] policy.yaml5:3 `jwtRules` `jwtRules` holds nothing; name issuers, or leave it out
+    "#]]);
+    // GHSA-fgw5-hp8f-xfhc: a document alone does not make Ward ask inside its own network; the mesh's own words do.
+    let inside =
+        document("login", "inside", "  jwtRules: [{ issuer: i, jwksUri: 'https://localhost:8443/jwks.json' }]");
+    check_resource(&inside, expect![[r#"
+        error[private-address] policy.yaml5:36 `'https://localhost:8443/jwks.json'` `localhost` is no public address; declare an issuer with this `jwks_uri` under `mesh: { issuers: … }` if that is meant
+    "#]]);
+    check_files(&[("policy.yaml", &inside), ("ward.yaml", &format!("{BASE}{ISSUERS}{NODES}"))], expect![[""]]);
+}
+
+#[test]
+fn attached_policies() {
+    let policy = |spec: &str| {
+        format!(
+            "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: {{ name: p, namespace: inside }}\nspec: {spec}\n"
+        )
+    };
+    check_resource(
+        &policy(
+            "{ action: DENY, targetRefs: [{ kind: Service, name: web }, { group: gateway.networking.k8s.io, kind: Gateway, name: gw }], rules: [{}] }",
+        ),
+        expect![[""]],
+    );
+    check_resource(
+        &policy("{ action: DENY, targetRefs: [{ kind: Service, name: wep }], rules: [{}] }"),
+        expect![[r#"
+        error[selects-nothing] policy.yaml4:23 `targetRefs` no node under Ward in namespace `inside` is selected; did you mean `name: web`?
+    "#]],
+    );
+    check_resource(
+        &policy("{ targetRefs: [{ kind: Service, name: web }] }"),
+        expect![[r#"
+        error[undeclared-allow] policy.yaml2:7 `AuthorizationPolicy` this ALLOW selects `web`, and only flows may allow; declare a flow with `via: { allow: … }`; an ALLOW is refused until it is provably inside the flows
+    "#]],
+    );
+    check_resource(
+        &policy("{ action: CUSTOM, provider: { name: opa }, selector: { matchLabels: { app: web } }, rules: [{}] }"),
+        expect![[r#"
+            warning[not-enforced] policy.yaml4:17 `CUSTOM` no external provider can be asked yet, so this CUSTOM policy denies what it matches; write `action: DENY` if that is meant
+        "#]],
+    );
+    check_resource(
+        &policy("{ action: CUSTOM, provider: { name: opa }, selector: { matchLabels: { app: x } }, rules: [{}] }"),
+        expect![[r#"
+            warning[not-enforced] policy.yaml4:17 `CUSTOM` no external provider can be asked yet, so this CUSTOM policy denies what it matches; write `action: DENY` if that is meant
+            error[selects-nothing] policy.yaml4:50 `selector` no node under Ward in namespace `inside` is selected; workloads have the label `app: <node>`, in namespaces `inside`
         "#]],
     );
 }
