@@ -240,6 +240,8 @@ impl<'a> Compiler<'a> {
                 ("notNamespaces", &source.not_namespaces),
                 ("serviceAccounts", &source.service_accounts),
                 ("notServiceAccounts", &source.not_service_accounts),
+                ("trustDomains", &source.trust_domains),
+                ("notTrustDomains", &source.not_trust_domains),
                 ("requestPrincipals", &source.request_principals),
                 ("notRequestPrincipals", &source.not_request_principals),
             ] {
@@ -251,7 +253,7 @@ impl<'a> Compiler<'a> {
         }
         for (i, condition) in rule.when.iter().enumerate() {
             let key = condition.key.as_str();
-            if matches!(key, "source.namespace" | "source.serviceAccount" | "source.principal")
+            if matches!(key, "source.namespace" | "source.serviceAccount" | "source.trustDomain" | "source.principal")
                 || key.starts_with("request.auth.")
             {
                 self.error(&format!("{place}.when[{i}].key"), format!("a CUSTOM policy cannot look at {key}"), help);
@@ -408,14 +410,8 @@ impl<'a> Compiler<'a> {
             "request.auth.presenter" => Kind::Claim(vec!["azp".to_owned()]),
             "destination.port" => Kind::Port,
             "connection.sni" => Kind::Sni,
-            "destination.ip" => {
-                self.error(
-                    &at,
-                    "destination.ip is not supported: a workload here has an identity, not an address",
-                    "use destination.port",
-                );
-                return None;
-            }
+            "destination.ip" => Kind::DestinationIp,
+            "source.trustDomain" => Kind::TrustDomain,
             _ => {
                 if let Some(names) = bracketed(key, "request.headers") {
                     return self.header_key(&at, &names);
@@ -423,12 +419,17 @@ impl<'a> Compiler<'a> {
                 if let Some(names) = bracketed(key, "request.auth.claims") {
                     return Some(Kind::Claim(names));
                 }
+                if let Some(rest) = key.strip_prefix("experimental.envoy.filters.") {
+                    return self.filter_key(&at, key, rest);
+                }
                 let known = [
                     "source.ip",
                     "remote.ip",
                     "source.namespace",
                     "source.principal",
                     "source.serviceAccount",
+                    "source.trustDomain",
+                    "destination.ip",
                     "request.auth.principal",
                     "request.auth.audiences",
                     "request.auth.presenter",
@@ -446,6 +447,18 @@ impl<'a> Compiler<'a> {
             }
         };
         Some(kind)
+    }
+
+    /// What a filter of Envoy's left beside the request. Istio asks for `<filter>[<name>]`.
+    fn filter_key(&mut self, at: &str, key: &str, rest: &str) -> Option<Kind> {
+        let named = rest.find('[').is_some_and(|open| rest.ends_with(']') && open + 2 < rest.len());
+        if !named {
+            let help = "write experimental.envoy.filters.<filter>[<name>]";
+            self.error(at, format!("`{key}` names no value of a filter"), help);
+            return None;
+        }
+        self.warn(at, format!("nobody here knows `{key}`: an ALLOW never matches by it, a DENY does"), "remove it");
+        Some(Kind::FilterState)
     }
 
     fn header_key(&mut self, at: &str, names: &[String]) -> Option<Kind> {
@@ -517,13 +530,15 @@ impl<'a> Compiler<'a> {
             Kind::ServiceAccount => self.service_accounts(place, values),
             Kind::TrustDomain => {
                 let texts = self.trust_domains(place, values);
-                Matcher::TrustDomain(match self.semantics {
-                    Semantics::Ward => texts.iter().flat_map(|text| self.domain_aliases(text)).collect(),
-                    Semantics::Istio => texts.into(),
-                })
+                Matcher::TrustDomain(texts.iter().flat_map(|text| self.domain_aliases(text)).collect())
             }
             Kind::SourceIp => Matcher::SourceIp(self.cidrs(place, values)),
             Kind::RemoteIp => Matcher::RemoteIp(self.cidrs(place, values)),
+            Kind::DestinationIp => Matcher::DestinationIp(self.cidrs(place, values)),
+            Kind::FilterState => match self.semantics {
+                Semantics::Ward => Matcher::Unknown,
+                Semantics::Istio => Matcher::Absent,
+            },
             Kind::RequestPrincipal => Matcher::RequestPrincipal(values.iter().map(|v| request_principal(v)).collect()),
             Kind::Host | Kind::AuthorityHeader if self.semantics == Semantics::Istio => {
                 let any = self.texts(place, values, |value| value.contains('/').then_some("a host holds no slash"));
@@ -813,6 +828,9 @@ enum Kind {
     TrustDomain,
     SourceIp,
     RemoteIp,
+    DestinationIp,
+    /// Metadata of Envoy's filters, which are not here.
+    FilterState,
     Host,
     /// `:authority` as a header, which Istio compares to the letter.
     AuthorityHeader,

@@ -269,7 +269,7 @@ impl FieldReport {
             "principals" | "notPrincipals" | "source.principal" => "principal",
             "namespaces" | "notNamespaces" | "source.namespace" => "namespace",
             "serviceAccounts" | "notServiceAccounts" | "source.serviceAccount" => "service account",
-            "trustDomains" | "notTrustDomains" => "trust domain",
+            "trustDomains" | "notTrustDomains" | "source.trustDomain" => "trust domain",
             "ipBlocks" | "notIpBlocks" | "source.ip" => "source address",
             "remoteIpBlocks" | "notRemoteIpBlocks" | "remote.ip" => "remote address",
             "requestPrincipals" | "notRequestPrincipals" | "request.auth.principal" => "token",

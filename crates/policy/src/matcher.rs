@@ -15,7 +15,7 @@ mod cidr;
 mod template;
 
 pub(crate) use cidr::Cidr;
-pub(crate) use template::{Template, TemplateFault};
+pub(crate) use template::{Segment, Template, TemplateFault};
 
 /// How sure a match must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +75,12 @@ pub(crate) enum Matcher {
     SourceIp(Box<[Cidr]>),
     /// Original caller.
     RemoteIp(Box<[Cidr]>),
+    /// Own address of the connection.
+    DestinationIp(Box<[Cidr]>),
+    /// A fact that nobody has: possible, never certain.
+    Unknown,
+    /// A fact that nobody has, in Envoy's manner: absent.
+    Absent,
     /// Host names.
     Host(Box<[HostPattern]>),
     /// The whole `:authority`, in Istio's manner: a port is part of it. `*` is present.
@@ -113,6 +119,7 @@ pub(crate) struct Facts<'a> {
     method: u16,
     source_ip: Option<IpAddr>,
     remote_ip: Option<IpAddr>,
+    destination_ip: Option<IpAddr>,
 }
 
 impl<'a> Facts<'a> {
@@ -128,7 +135,13 @@ impl<'a> Facts<'a> {
             // ::ffff:10.0.0.1 is 10.0.0.1, whatever the listener's socket made of it.
             source_ip: request.source_ip.map(|ip| ip.to_canonical()),
             remote_ip: request.remote_ip.map(|ip| ip.to_canonical()),
+            destination_ip: request.destination_ip.map(|ip| ip.to_canonical()),
         }
+    }
+
+    /// The host without port and trailing dot.
+    pub(crate) fn host_name(&self) -> &str {
+        self.host.name
     }
 
     pub(crate) fn is_tcp(&self) -> bool {
@@ -166,6 +179,9 @@ impl Matcher {
             }
             Self::SourceIp(any) => address_matches(any, facts.source_ip, reading),
             Self::RemoteIp(any) => address_matches(any, facts.remote_ip, reading),
+            Self::DestinationIp(any) => address_matches(any, facts.destination_ip, reading),
+            Self::Unknown => reading == Reading::Possible,
+            Self::Absent => false,
             Self::Port(any) => any.contains(&facts.request.port),
             Self::Sni(any) => any.iter().any(|text| text.matches_ignoring_case(facts.request.sni.unwrap_or_default())),
             Self::Method(methods) => methods.matches(facts.method, facts.request.method, reading),
@@ -211,6 +227,8 @@ impl Matcher {
             Self::TrustDomain(_) => trust_domain(facts).and_then(some),
             Self::SourceIp(_) => facts.source_ip.map(|ip| ip.to_string()),
             Self::RemoteIp(_) => facts.remote_ip.map(|ip| ip.to_string()),
+            Self::DestinationIp(_) => facts.destination_ip.map(|ip| ip.to_string()),
+            Self::Unknown | Self::Absent => None,
             Self::Host(_) | Self::Authority { .. } => some(facts.request.host),
             Self::Port(_) => Some(facts.request.port.to_string()),
             Self::Method(_) | Self::ExactMethod(_) => some(facts.request.method),
@@ -306,9 +324,9 @@ impl Text {
 #[derive(Debug)]
 pub(crate) struct NamespacePattern {
     /// What stands before the first `*`.
-    first: Box<str>,
+    pub(crate) first: Box<str>,
     /// What follows each `*`, the last with its slash; empty without one, and then `first` has the slash.
-    more: Box<[Box<str>]>,
+    pub(crate) more: Box<[Box<str>]>,
 }
 
 impl NamespacePattern {
@@ -320,8 +338,8 @@ impl NamespacePattern {
     }
 
     fn matches(&self, uri: &str) -> bool {
-        uri.match_indices("/ns/").any(|(at, found)| {
-            let rest = uri.get(at + found.len()..).and_then(|rest| rest.strip_prefix(&*self.first));
+        after(uri, "ns/").any(|rest| {
+            let rest = rest.strip_prefix(&*self.first);
             let after = |rest: &str, part: &str| rest.split_once(part).map(|(_, rest)| rest.len());
             // Each part as early as possible leaves the most for the others.
             rest.is_some_and(|rest| {
@@ -362,7 +380,13 @@ impl ServiceAccount {
     }
 }
 
-fn trust_domain<'a>(facts: &Facts<'a>) -> Option<&'a str> {
+/// What follows each segment of a path: `c/b/d` and `d` in `/b/c/b/d` after `b/`.
+pub(crate) fn after<'a>(path: &'a str, segment: &str) -> impl Iterator<Item = &'a str> {
+    path.match_indices('/').filter_map(move |(slash, _)| path.get(slash + 1..)?.strip_prefix(segment))
+}
+
+/// The trust domain of an identity.
+pub(crate) fn trust_domain<'a>(facts: &Facts<'a>) -> Option<&'a str> {
     facts.principal.and_then(|principal| principal.split('/').next())
 }
 
@@ -423,6 +447,16 @@ impl HostPattern {
         Self { name, port: port.map(Into::into) }
     }
 
+    /// What the name must be.
+    pub(crate) fn name(&self) -> &Text {
+        &self.name
+    }
+
+    /// The port, when it says one.
+    pub(crate) fn port(&self) -> Option<&str> {
+        self.port.as_deref()
+    }
+
     fn matches(&self, host: &Host) -> bool {
         self.name.matches_ignoring_case(host.name) && self.port.as_deref().is_none_or(|port| host.port == Some(port))
     }
@@ -452,6 +486,16 @@ impl Methods {
             }
         }
         methods
+    }
+
+    /// The common ones among the values.
+    pub(crate) fn known(&self) -> impl Iterator<Item = &'static str> {
+        METHODS.into_iter().filter(|name| self.bits & method_bit(name) != 0)
+    }
+
+    /// The other values.
+    pub(crate) fn texts(&self) -> &[Text] {
+        &self.texts
     }
 
     fn matches(&self, bit: u16, method: &str, reading: Reading) -> bool {

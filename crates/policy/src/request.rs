@@ -23,6 +23,8 @@ pub struct Request<'a> {
     pub source_ip: Option<IpAddr>,
     /// Address of the original caller, as far as a trusted hop tells it.
     pub remote_ip: Option<IpAddr>,
+    /// Own address of the connection: where the direct peer connected to.
+    pub destination_ip: Option<IpAddr>,
     /// The workload's port the request is for.
     pub port: u16,
     /// Whether method, path, host and headers exist at all.
@@ -44,6 +46,7 @@ impl<'a> Request<'a> {
             headers,
             source_ip: None,
             remote_ip: None,
+            destination_ip: None,
             port: 0,
             protocol: Protocol::Http,
             sni: None,

@@ -46,6 +46,7 @@ pub(crate) struct Facts {
     headers: HeaderMap,
     source_ip: Option<std::net::IpAddr>,
     remote_ip: Option<std::net::IpAddr>,
+    destination_ip: Option<std::net::IpAddr>,
     port: u16,
     tcp: bool,
     sni: Option<String>,
@@ -79,6 +80,7 @@ impl Facts {
                 "host" => facts.host = value.to_owned(),
                 "from" => facts.source_ip = Some(value.parse().expect("an address")),
                 "remote" => facts.remote_ip = Some(value.parse().expect("an address")),
+                "at" => facts.destination_ip = Some(value.parse().expect("an address")),
                 "sni" => facts.sni = Some(value.to_owned()),
                 "jwt" => facts.jwt = Some(serde_json::from_str(value).expect("claims")),
                 "header" => {
@@ -104,6 +106,7 @@ impl Facts {
             headers: &self.headers,
             source_ip: self.source_ip,
             remote_ip: self.remote_ip,
+            destination_ip: self.destination_ip,
             port: self.port,
             protocol: if self.tcp { Protocol::Tcp } else { Protocol::Http },
             sni: self.sni.as_deref(),

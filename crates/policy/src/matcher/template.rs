@@ -3,16 +3,19 @@
 /// A path with `{*}` and at most one `{**}`, which comes after every `{*}` (Envoy's uri_template).
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Template {
-    head: Box<[Segment]>,
+    pub(crate) head: Box<[Segment]>,
     /// What must follow `{**}`, with its leading slash; `None` without `{**}`.
-    tail: Option<Box<str>>,
+    pub(crate) tail: Option<Box<str>>,
     /// Whether wildcards stand for the characters of Envoy's matcher only.
-    narrow: bool,
+    pub(crate) narrow: bool,
 }
 
+/// What stands between two slashes.
 #[derive(Debug, PartialEq, Eq)]
-enum Segment {
+pub(crate) enum Segment {
+    /// The text.
     Literal(Box<str>),
+    /// `{*}`.
     Any,
 }
 

@@ -34,6 +34,7 @@ impl World {
             headers: &headers,
             source_ip: ip,
             remote_ip: ip,
+            destination_ip: None,
             port: self.port,
             protocol: if self.tcp { Protocol::Tcp } else { Protocol::Http },
             sni: None,

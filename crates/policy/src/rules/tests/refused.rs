@@ -150,8 +150,8 @@ fn conditions() {
         expect![[r#"
             policy pci/p: spec.rules[0].when[0]: a condition needs values or notValues; add one
             policy pci/p: spec.rules[0].when[0].key: `source.ips` is not an attribute known here; did you mean `source.ip`?
-            policy pci/p: spec.rules[0].when[0].key: destination.ip is not supported: a workload here has an identity, not an address; use destination.port
-            policy pci/p: spec.rules[0].when[0].key: `experimental.envoy.filters.a.b[c]` is not an attribute known here; known are source.ip, remote.ip, source.namespace, source.principal, source.serviceAccount, request.auth.principal, request.auth.audiences, request.auth.presenter, request.auth.claims[name], request.headers[name], destination.port, connection.sni
+            ACCEPTED {rules: [{when: [{key: destination.ip, values: [10.0.0.1]}]}]}
+            ACCEPTED {rules: [{when: [{key: 'experimental.envoy.filters.a.b[c]', values: [x]}]}]}
             policy pci/p: spec.rules[0].when[0].key: `request.headers[]` is not an attribute known here; did you mean `request.headers[name]`?
             policy pci/p: spec.rules[0].when[0].key: `request.headers` is not an attribute known here; did you mean `request.headers[name]`?
             policy pci/p: spec.rules[0].when[0].key: `a b` is not a header name; use letters, digits and hyphens
