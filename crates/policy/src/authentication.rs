@@ -1,14 +1,19 @@
 //! Who must prove an identity, and whose tokens count: PeerAuthentication and RequestAuthentication for one workload.
-//! Tokens themselves are checked elsewhere; here only their claims are looked at.
+//! Tokens are proven elsewhere; here it is decided where they stand, who must prove them, and what is forwarded.
+mod admission;
+mod place;
+mod rewrite;
+mod tokens;
+
 use std::collections::BTreeMap;
 
-use model::istio::{JwtRule, MtlsMode, PeerAuthentication, RequestAuthentication, Selector};
-use serde_json::Value;
+use model::istio::{MtlsMode, PeerAuthentication, Selector};
 
-use crate::{
-    CompileError, Semantics, Workload,
-    compile::{refers, scope_selects},
-};
+pub use admission::{Admission, Authenticated, TokenHead, TokenRefusal, TokenVerifier};
+pub use place::Place;
+pub use tokens::{RuleIndex, TOKENS_MAX, TokenRule, TokenRules};
+
+use crate::{Workload, compile::scope_selects};
 
 /// What the ports of a workload ask of their peers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,113 +81,6 @@ fn set(mode: MtlsMode) -> Option<MtlsMode> {
 
 fn namespace_of(written: &str) -> &str {
     if written.is_empty() { "default" } else { written }
-}
-
-/// Whose tokens a workload accepts.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TokenRules {
-    rules: Vec<JwtRule>,
-}
-
-/// Why the claims of a token do not count.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TokenFault {
-    /// No rule is for the token's issuer.
-    #[error("no RequestAuthentication accepts tokens of this issuer")]
-    Issuer,
-    /// The issuer is known, and the token is for somebody else.
-    #[error("the token is for another audience")]
-    Audience,
-}
-
-impl TokenFault {
-    /// The code: what records, metrics and JSON carry.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Issuer => "jwt-issuer",
-            Self::Audience => "jwt-audience",
-        }
-    }
-}
-
-impl TokenRules {
-    /// The rules of every RequestAuthentication that selects the workload: they add up.
-    ///
-    /// # Errors
-    /// A document is attached both by selector and by targets, or has a rule without issuer and keys.
-    pub fn compile(
-        semantics: Semantics,
-        workload: &Workload,
-        documents: &[RequestAuthentication],
-    ) -> Result<Self, Vec<CompileError>> {
-        let (mut rules, mut errors) = (Vec::new(), Vec::new());
-        for document in documents {
-            let namespace = namespace_of(&document.metadata.namespace);
-            let spec = &document.spec;
-            let error = |field: &str, message: &str, help: &str| CompileError {
-                policy: format!("{namespace}/{}", document.metadata.name),
-                field: field.to_owned(),
-                message: message.to_owned(),
-                help: Some(help.to_owned()),
-            };
-            if spec.selector.is_some() && !spec.target_refs.is_empty() {
-                let message = "targetRefs and selector exclude each other";
-                errors.push(error("spec.targetRefs", message, "keep one of them"));
-            }
-            for (i, rule) in spec.jwt_rules.iter().enumerate() {
-                if rule.issuer.is_empty() && rule.jwks_uri.as_deref().unwrap_or_default().is_empty() {
-                    let at = format!("spec.jwtRules[{i}]");
-                    errors.push(error(&at, "a rule needs `issuer` or `jwksUri`", "name the issuer"));
-                }
-            }
-            let selected = match spec.target_refs.as_slice() {
-                [] => scope_selects(namespace, spec.selector.as_ref(), workload),
-                refs => refs.iter().any(|one| refers(semantics, one, namespace, workload)),
-            };
-            if selected {
-                rules.extend(spec.jwt_rules.iter().cloned());
-            }
-        }
-        if errors.is_empty() { Ok(Self { rules }) } else { Err(errors) }
-    }
-
-    /// Whether the claims of a token, whose signature and times were found good, count here: the claims as policies see
-    /// them, with the texts that a rule calls lists of words split. Without any rule no token is asked about.
-    ///
-    /// # Errors
-    /// No rule is for this issuer and audience.
-    pub fn admit(&self, claims: &Value) -> Result<Value, TokenFault> {
-        if self.rules.is_empty() {
-            return Ok(claims.clone());
-        }
-        let issuer = claims.get("iss").and_then(Value::as_str).unwrap_or_default();
-        let mut known = self.rules.iter().filter(|rule| rule.issuer.is_empty() || rule.issuer == issuer).peekable();
-        if issuer.is_empty() || known.peek().is_none() {
-            return Err(TokenFault::Issuer);
-        }
-        let rule = known.find(|rule| for_one_of(claims, &rule.audiences)).ok_or(TokenFault::Audience)?;
-        let mut claims = claims.clone();
-        for name in &rule.space_delimited_claims {
-            if let Some(claim) = claims.get_mut(name)
-                && let Some(text) = claim.as_str()
-            {
-                *claim = text.split_ascii_whitespace().collect();
-            }
-        }
-        Ok(claims)
-    }
-}
-
-/// Whether `aud`, a text or a list, holds one of these. Envoy compares addresses without scheme and trailing slash; here
-/// they are compared whole.
-fn for_one_of(claims: &Value, audiences: &[String]) -> bool {
-    let wanted = |text: &str| audiences.iter().any(|audience| audience == text);
-    match claims.get("aud") {
-        _ if audiences.is_empty() => true,
-        Some(Value::String(text)) => wanted(text),
-        Some(Value::Array(list)) => list.iter().filter_map(Value::as_str).any(wanted),
-        _ => false,
-    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What a workload's proxy answers to one request, from the bytes of its head to the decision: is it well formed, may the
 //! peer connect, does its token count, does a policy allow it? `ward policy check` asks here.
-use std::{borrow::Cow, net::IpAddr};
+use std::{net::IpAddr, sync::Arc};
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use model::{Documents, Model, SpiffeId, istio::MtlsMode};
@@ -8,8 +8,9 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
-    CompileError, PathFault, PeerRules, Protocol, Reason, Request, RuleRef, RuleSet, Semantics, TokenFault, TokenRules,
-    WhyNot, Workload, flows::rule_set_as,
+    CompileError, PathFault, PeerRules, Protocol, Reason, Request, RuleIndex, RuleRef, RuleSet, Semantics, TokenFault,
+    TokenHead, TokenRules, TokenVerifier, WhyNot, Workload,
+    flows::{authentications_for, rule_set_as, workload_for},
 };
 
 /// A request as it arrives.
@@ -117,7 +118,11 @@ impl Gate {
             peers = peers.with_port(listen.port, MtlsMode::Permissive);
         }
         let mut ports = serves.iter().map(|serve| serve.port).chain(listens.iter().map(|listen| listen.port));
-        Ok(Self { semantics, rules, peers, tokens: TokenRules::default(), port: ports.next().unwrap_or(0) })
+        let tokens = match workload_for(model, node) {
+            Some(workload) => TokenRules::compile(semantics, &workload, &authentications_for(model, node))?,
+            None => TokenRules::default(),
+        };
+        Ok(Self { semantics, rules, peers, tokens, port: ports.next().unwrap_or(0) })
     }
 
     /// A workload by standard resources alone: Istio's meaning, with nothing above it. Every document is examined, those
@@ -151,13 +156,24 @@ impl Gate {
     }
 
     /// What cannot do what it seems to.
-    pub fn warnings(&self) -> &[CompileError] {
-        self.rules.warnings()
+    pub fn warnings(&self) -> impl Iterator<Item = &CompileError> {
+        self.rules.warnings().iter().chain(self.tokens.warnings())
     }
 
-    /// The answer to one request. The order is that of the wire: the handshake, the head, the token, the policies.
+    /// Whose tokens count, for whoever brings the keys.
+    pub fn tokens(&self) -> &TokenRules {
+        &self.tokens
+    }
+
+    /// The answer to one request whose raw tokens nobody can prove; see [`Gate::answer_proving`].
     pub fn answer(&self, arrival: &Arrival) -> Verdict {
-        self.admit(arrival, |request| self.decide(request)).unwrap_or_else(|refusal| refusal)
+        self.answer_proving(arrival, &mut NoKeys)
+    }
+
+    /// The answer to one request. The order is that of the wire: the handshake, the head, the token, the policies. Claims
+    /// in `jwt` count as proven; without them the tokens in the request itself are asked about.
+    pub fn answer_proving(&self, arrival: &Arrival, verifier: &mut dyn TokenVerifier) -> Verdict {
+        self.admit(arrival, verifier, |request| self.decide(request)).unwrap_or_else(|refusal| refusal)
     }
 
     /// What would have to differ for the request to pass.
@@ -165,11 +181,16 @@ impl Gate {
     /// # Errors
     /// It is refused before any policy is asked; the verdict says why.
     pub fn why_not(&self, arrival: &Arrival) -> Result<WhyNot, Verdict> {
-        self.admit(arrival, |request| self.rules.why_not(request))
+        self.admit(arrival, &mut NoKeys, |request| self.rules.why_not(request))
     }
 
     /// Hands the request over as policies see it, unless it is refused before any of them is asked.
-    fn admit<T>(&self, arrival: &Arrival, then: impl FnOnce(&Request) -> T) -> Result<T, Verdict> {
+    fn admit<T>(
+        &self,
+        arrival: &Arrival,
+        verifier: &mut dyn TokenVerifier,
+        then: impl FnOnce(&Request) -> T,
+    ) -> Result<T, Verdict> {
         let port = arrival.port.unwrap_or(self.port);
         if let Some(peer) = &arrival.peer
             && !self.is_identity(peer)
@@ -193,7 +214,7 @@ impl Gate {
         };
         match arrival.protocol {
             Protocol::Tcp => Ok(then(&base)),
-            Protocol::Http => self.http(arrival, &base, then),
+            Protocol::Http => self.http(arrival, &base, verifier, then),
         }
     }
 
@@ -205,7 +226,13 @@ impl Gate {
         }
     }
 
-    fn http<T>(&self, arrival: &Arrival, base: &Request, then: impl FnOnce(&Request) -> T) -> Result<T, Verdict> {
+    fn http<T>(
+        &self,
+        arrival: &Arrival,
+        base: &Request,
+        verifier: &mut dyn TokenVerifier,
+        then: impl FnOnce(&Request) -> T,
+    ) -> Result<T, Verdict> {
         let malformed = |fault: RequestFault| Verdict::refused(400, fault.as_str());
         let method = arrival.method.as_str();
         if !self.semantics.knows_method(method) {
@@ -242,28 +269,23 @@ impl Gate {
             return Err(Verdict::refused(400, PathFault::NotAbsolute.as_str()));
         }
         let path = self.semantics.normalize(target).map_err(|fault| Verdict::refused(400, fault.as_str()))?;
-        let claims = match &arrival.jwt {
-            Some(claims) => Some(Cow::<Value>::Owned(self.tokens.admit(claims).map_err(|fault| self.token(fault))?)),
-            None => None,
+        let query = target.split('#').next().and_then(|target| target.split_once('?')).map(|(_, query)| query);
+        let admission = match &arrival.jwt {
+            Some(claims) => self.tokens.vouched(claims),
+            None => self.tokens.authenticate(&TokenHead { method, headers: &headers, query }, verifier),
         };
+        let admission = admission.map_err(|refusal| Verdict::refused(refusal.status, refusal.fault.as_str()))?;
+        // Policies see the headers as the application will.
+        self.tokens.rewrite(&admission, &mut headers, query);
         Ok(then(&Request {
             method,
             path: &path,
             host,
             headers: &headers,
-            jwt: claims.as_deref(),
+            jwt: admission.claims(),
             protocol: Protocol::Http,
             ..*base
         }))
-    }
-
-    /// Envoy answers 403 to a token for somebody else.
-    fn token(&self, fault: TokenFault) -> Verdict {
-        let status = match (self.semantics, fault) {
-            (Semantics::Istio, TokenFault::Audience) => 403,
-            _ => 401,
-        };
-        Verdict::refused(status, fault.as_str())
     }
 
     fn decide(&self, request: &Request) -> Verdict {
@@ -284,6 +306,19 @@ impl Verdict {
     /// An answer that no policy had a part in.
     pub fn refused(status: u16, reason: &'static str) -> Self {
         Self { status, decision: word(false), policy: None, rule: None, reason }
+    }
+}
+
+/// Who proves no token, as there are no keys.
+struct NoKeys;
+
+impl TokenVerifier for NoKeys {
+    fn read(&mut self, _: &str) -> Result<Arc<Value>, TokenFault> {
+        Err(TokenFault::NoKeys)
+    }
+
+    fn prove(&mut self, _: RuleIndex, _: &str) -> Result<(), TokenFault> {
+        Err(TokenFault::NoKeys)
     }
 }
 
