@@ -70,7 +70,8 @@ impl<'a> Token<'a> {
             Some(Value::String(id)) => Some(id.clone()).filter(|id| !id.is_empty()),
             Some(_) => return Err(TokenFault::Malformed("`kid` is no text")),
         };
-        let claims = object(payload, "its claims are not base64url", "its claims are no JSON object without repetitions")?;
+        let claims =
+            object(payload, "its claims are not base64url", "its claims are no JSON object without repetitions")?;
         let validity = registered_claims(&claims)?;
         let signature =
             URL_SAFE_NO_PAD.decode(signature).map_err(|_| TokenFault::Malformed("its signature is not base64url"))?;
