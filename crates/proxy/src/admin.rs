@@ -15,6 +15,7 @@ use http::{Method, StatusCode};
 use crate::{
     Proxy,
     account::{DURATION_BOUNDS_MS, Labels, Reporter, SIZE_BOUNDS, Totals},
+    audit_spool::Status,
     snapshot::{Admitted, Snapshot},
 };
 
@@ -73,6 +74,7 @@ fn config(proxy: &Proxy) -> serde_json::Value {
             Admitted::Anyone => serde_json::json!("anyone"),
             Admitted::Only(set) => serde_json::json!(set),
         },
+        "issuers": snapshot.tokens.issuers().map(|(issuer, keys)| serde_json::json!({ "issuer": issuer, "keys": keys })).collect::<Vec<_>>(),
         "upstreams": upstreams.collect::<Vec<_>>(),
         "services": services.collect::<Vec<_>>(),
         "listeners": listeners.collect::<Vec<_>>(),
@@ -228,6 +230,10 @@ fn own(text: &mut Text, proxy: &Proxy, snapshot: Option<&Snapshot>) {
         text.family(name, Kind::Counter, help);
         text.sample(name, &[], value as f64);
     }
+    if let Some(audit) = &shared.audit {
+        audit_spool(text, &audit.status());
+    }
+    decisions(text, proxy);
     let expiry = snapshot.map_or(0, |s| unix_seconds(s.svid_not_after));
     let gauges = [
         ("ward_config_revision", "Revision of the configuration in force.", snapshot.map_or(0, |s| s.revision)),
@@ -237,5 +243,50 @@ fn own(text: &mut Text, proxy: &Proxy, snapshot: Option<&Snapshot>) {
     for (name, help, value) in gauges {
         text.family(name, Kind::Gauge, help);
         text.sample(name, &[], value as f64);
+    }
+}
+
+fn decisions(text: &mut Text, proxy: &Proxy) {
+    let tallies = &proxy.shared().tallies;
+    text.family("ward_decisions_total", Kind::Counter, "Decisions, by outcome and reason code.");
+    for (outcome, reason, count) in tallies.decisions() {
+        text.sample("ward_decisions_total", &[("decision", outcome), ("reason", reason)], count as f64);
+    }
+    text.family("ward_tokens_refused_total", Kind::Counter, "Refused tokens, by issuer and the check that failed.");
+    for (issuer, check, count) in tallies.tokens() {
+        let issuer = if issuer.is_empty() { "unknown" } else { &*issuer };
+        text.sample("ward_tokens_refused_total", &[("issuer", issuer), ("check", check)], count as f64);
+    }
+}
+
+fn audit_spool(text: &mut Text, status: &Status) {
+    let families = [
+        ("ward_audit_spool_bytes", Kind::Gauge, "Bytes of the audit spool on disk.", status.bytes as f64),
+        ("ward_audit_spool_records", Kind::Gauge, "Records in it that nobody has taken.", status.records as f64),
+        (
+            "ward_audit_spool_oldest_age_seconds",
+            Kind::Gauge,
+            "How long the oldest of them waits.",
+            status.oldest_age_ms as f64 / 1000.0,
+        ),
+        (
+            "ward_audit_spool_refused_total",
+            Kind::Counter,
+            "Requests refused because their record was not on disk in time.",
+            status.refused as f64,
+        ),
+        ("ward_audit_spool_corrupt_total", Kind::Counter, "Records damaged on disk.", status.damaged as f64),
+        (
+            "ward_audit_spool_dropped_total",
+            Kind::Counter,
+            "Outcomes and denials without a place.",
+            status.dropped as f64,
+        ),
+        ("ward_audit_spool_sync_failures_total", Kind::Counter, "Syncs that failed.", status.sync_failures as f64),
+        ("ward_audit_spool_commits_total", Kind::Counter, "Groups of records brought to disk.", status.commits as f64),
+    ];
+    for (name, kind, help, value) in families {
+        text.family(name, kind, help);
+        text.sample(name, &[], value);
     }
 }

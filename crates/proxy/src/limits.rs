@@ -6,6 +6,9 @@ use serde::Deserialize;
 
 use crate::settings::duration;
 
+/// Below this a spool could not hold a handful of the longest records.
+const AUDIT_SPOOL_BYTES_MIN: usize = 1024 * 1024;
+
 macro_rules! limits {
     (sizes { $($(#[doc = $sd:literal])* $size:ident = $sdef:expr;)* } durations { $($(#[doc = $dd:literal])* $dur:ident = $ddef:expr;)* }) => {
         /// Limits and deadlines. Deadlines are kept to within a tenth of a second.
@@ -48,8 +51,10 @@ limits! {
         stream_resets_max = 32;
         /// Idle connections kept to one upstream endpoint by one worker; 0 means a new one for each request.
         upstream_idle_connections_max = 256;
-        /// Records of decisions waiting to be reported. Beyond: dropped and counted; strict flows refuse instead.
+        /// Records of decisions waiting to be reported. Beyond: dropped and counted.
         decision_queue_max = 4_096;
+        /// Bytes of the audit spool on disk, in which decisions of strict and critical flows wait for the control plane. Beyond: their requests are refused.
+        audit_spool_bytes_max = 64 * 1024 * 1024;
         /// Metric series of one worker. Beyond: counted under `other`.
         series_max = 4_096;
     }
@@ -72,6 +77,8 @@ limits! {
         app_idle_timeout = 4_000;
         /// A tunnel (TCP, WebSocket) in which no byte moved.
         tunnel_idle_timeout = 3_600_000;
+        /// Until the decision of a strict or critical flow is on disk. Beyond: 503, and nothing is forwarded.
+        audit_commit_timeout = 2_000;
         /// Discarding what a peer still sends after we answered and closed.
         linger_timeout = 1_000;
     }
@@ -84,6 +91,9 @@ impl Limits {
         }
         if !(256..=1024 * 1024).contains(&self.header_bytes_max) {
             return Err(SettingsError::invalid("limits.header_bytes_max", "write 256 to 1048576"));
+        }
+        if self.audit_spool_bytes_max < AUDIT_SPOOL_BYTES_MIN {
+            return Err(SettingsError::invalid("limits.audit_spool_bytes_max", "write at least 1048576"));
         }
         if self.decision_queue_max == 0 {
             return Err(SettingsError::invalid("limits.decision_queue_max", "write at least 1"));

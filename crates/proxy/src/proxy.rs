@@ -15,10 +15,12 @@ use wire::v1::FlowCount;
 use crate::{
     access_log,
     account::Ledger,
+    audit_spool::AuditSpool,
     listeners::{self, Bound, Kind},
     records::{Decisions, Nonces},
     settings::Settings,
     snapshot::{self, Identity, Resources, Snapshot},
+    tally::Tallies,
     worker,
 };
 
@@ -37,9 +39,12 @@ pub(crate) struct Shared {
     pub(crate) snapshot: Arc<ArcSwapOption<Snapshot>>,
     pub(crate) state: watch::Sender<State>,
     pub(crate) decisions: Decisions,
+    /// `None` when there is no place for it; then no configuration with a strict flow is taken.
+    pub(crate) audit: Option<AuditSpool>,
     pub(crate) nonces: Nonces,
     pub(crate) ledger: Ledger,
     pub(crate) counters: Counters,
+    pub(crate) tallies: Tallies,
     pub(crate) access_log: Option<access_log::Writer>,
 }
 
@@ -73,6 +78,7 @@ impl Proxy {
         let shared = Shared {
             access_log: access_log::Writer::open(&settings.access_log).map_err(StartError::AccessLog)?,
             decisions: Decisions::new(settings.limits.decision_queue_max),
+            audit: audit_spool(&settings, &clock),
             settings: Arc::new(settings),
             clock,
             tasks,
@@ -81,12 +87,16 @@ impl Proxy {
             nonces: Nonces::default(),
             ledger: Ledger::default(),
             counters: Counters::default(),
+            tallies: Tallies::default(),
         };
         Ok(Self { shared: Arc::new(shared), threads: Arc::default() })
     }
 
     /// Starts the worker threads.
     pub fn start(&self) -> Result<(), StartError> {
+        if let Some(audit) = &self.shared.audit {
+            audit.resume();
+        }
         let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
         for index in 0..self.shared.settings.workers {
             threads.push(worker::start(self.shared.clone(), index).map_err(StartError::Worker)?);
@@ -102,6 +112,9 @@ impl Proxy {
         let _turn = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
         let listeners = self.open(&snapshot)?;
         let revision = snapshot.revision;
+        if let Some(audit) = self.shared.audit.as_ref().filter(|_| snapshot.audits_strictly) {
+            audit.start();
+        }
         self.shared.snapshot.store(Some(snapshot));
         self.shared.state.send_replace(State { listeners });
         Ok(revision)
@@ -154,6 +167,11 @@ impl Proxy {
         &self.shared.decisions
     }
 
+    /// The durable spool of strict and critical decisions.
+    pub fn audit(&self) -> Option<&AuditSpool> {
+        self.shared.audit.as_ref()
+    }
+
     /// Increments of every flow's counts since the last call; only flows that moved.
     pub fn flow_counts(&self) -> Vec<FlowCount> {
         self.shared.ledger.flow_counts()
@@ -193,4 +211,10 @@ impl Proxy {
         let _ = tokio::task::spawn_blocking(move || threads.into_iter().for_each(|t| drop(t.join()))).await;
         finished
     }
+}
+
+fn audit_spool(settings: &Settings, clock: &Clock) -> Option<AuditSpool> {
+    let limits = &settings.limits;
+    let bytes_max = u64::try_from(limits.audit_spool_bytes_max).unwrap_or(u64::MAX);
+    Some(AuditSpool::new(settings.audit_directory()?, bytes_max, limits.audit_commit_timeout, clock.clone()))
 }

@@ -10,7 +10,9 @@ use std::{
 
 use arc_swap::ArcSwap;
 use tokio::sync::mpsc;
-use wire::v1::DecisionRecord;
+use wire::v1::{DecisionRecord, Outcome};
+
+use crate::audit_spool::AuditSpool;
 
 /// The queue of decision records.
 #[derive(Debug)]
@@ -75,39 +77,94 @@ impl Nonces {
     }
 }
 
-/// Without a control plane, decisions go to the log: denials as warnings, the others as information.
+/// Without a control plane, decisions go to the log: denials as warnings, the others as information. Those of strict and
+/// critical flows come from the durable spool, and leave it once their line is written.
 pub fn log_decisions(proxy: &crate::Proxy) {
     let Some(mut records) = proxy.decisions().take() else { return };
     let drain = proxy.tasks().drain().clone();
+    let audit = proxy.audit().cloned();
     proxy.tasks().spawn(async move {
         let log = async {
-            while let Some(r) = records.recv().await {
-                if r.allowed {
-                    tracing::info!(
-                        decision = r.id,
-                        principal = r.principal,
-                        method = r.method,
-                        path = r.path,
-                        port = r.port,
-                        policy = r.policy,
-                        flow = r.flow,
-                        "allowed"
-                    );
-                } else {
-                    tracing::warn!(
-                        decision = r.id,
-                        principal = r.principal,
-                        method = r.method,
-                        path = r.path,
-                        port = r.port,
-                        reason = r.reason,
-                        policy = r.policy,
-                        "denied"
-                    );
-                }
+            while let Some(record) = records.recv().await {
+                log_decision(&record);
             }
         };
         // Records of the drain itself still count; the queue holds them no longer than the process.
-        tokio::select! { () = log => {}, () = drain.stopping() => {} }
+        tokio::select! { () = log => {}, () = log_audited(audit) => {}, () = drain.stopping() => {} }
     });
+}
+
+async fn log_audited(audit: Option<AuditSpool>) {
+    let Some(audit) = audit else { return std::future::pending().await };
+    let mut committed = audit.subscribe();
+    let mut reader = audit.reader();
+    loop {
+        while reader.has_more() {
+            let read = tokio::task::spawn_blocking(move || {
+                let batch = reader.next();
+                (reader, batch)
+            });
+            let batch = match read.await {
+                Ok((same, Ok(batch))) => {
+                    reader = same;
+                    batch
+                }
+                Ok((same, Err(error))) => {
+                    tracing::error!(%error, "the audit spool cannot be read");
+                    reader = same;
+                    break;
+                }
+                Err(error) => {
+                    tracing::error!(%error, "reading the audit spool failed");
+                    reader = audit.reader();
+                    break;
+                }
+            };
+            batch.decisions.iter().for_each(log_decision);
+            batch.outcomes.iter().for_each(log_outcome);
+            audit.acknowledge(batch.through);
+        }
+        // It ends with the proxy.
+        if committed.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+fn log_decision(r: &DecisionRecord) {
+    if r.allowed {
+        tracing::info!(
+            decision = r.id,
+            principal = r.principal,
+            method = r.method,
+            path = r.path,
+            port = r.port,
+            policy = r.policy,
+            flow = r.flow,
+            "allowed"
+        );
+    } else {
+        tracing::warn!(
+            decision = r.id,
+            principal = r.principal,
+            method = r.method,
+            path = r.path,
+            port = r.port,
+            reason = r.reason,
+            policy = r.policy,
+            "denied"
+        );
+    }
+}
+
+fn log_outcome(outcome: &Outcome) {
+    tracing::info!(
+        decision = outcome.decision,
+        status = outcome.status,
+        flags = outcome.flag,
+        bytes_in = outcome.bytes_in,
+        bytes_out = outcome.bytes_out,
+        duration_us = outcome.duration_us,
+        "ended"
+    );
 }

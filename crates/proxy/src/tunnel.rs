@@ -74,8 +74,14 @@ pub(crate) struct Side<T> {
 }
 
 /// Joins a downstream and an upstream until both directions ended, one failed, `idle` passed without a byte, or the
-/// tunnel was cut.
-pub(crate) async fn relay<A, B>(mut down: Side<A>, mut up: Side<B>, watch: &Watch, idle: Duration, series: &Series)
+/// tunnel was cut. Returns the bytes that went up and down.
+pub(crate) async fn relay<A, B>(
+    mut down: Side<A>,
+    mut up: Side<B>,
+    watch: &Watch,
+    idle: Duration,
+    series: &Series,
+) -> (u64, u64)
 where
     A: AsyncRead + AsyncWrite + Unpin,
     B: AsyncRead + AsyncWrite + Unpin,
@@ -105,6 +111,7 @@ where
         Err(why) => tracing::debug!(?why, "tunnel interrupted"),
     }
     series.closed(started.elapsed());
+    counted
 }
 
 /// As [`relay`] for two connections of our own engine.

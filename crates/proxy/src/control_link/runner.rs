@@ -17,7 +17,7 @@ use super::{
     session::{End, Live},
     spool::Spool,
 };
-use crate::{Proxy, listeners::Kind, settings::Control};
+use crate::{Proxy, audit_spool::Reader, listeners::Kind, settings::Control};
 
 /// Waits between attempts to reach the control plane.
 const RECONNECT: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(15));
@@ -37,6 +37,8 @@ pub(super) struct Runner {
     pub(super) discovery: Discovery,
     pub(super) spool: Spool,
     pub(super) decisions: Option<mpsc::Receiver<DecisionRecord>>,
+    /// Our place in the durable spool; `None` while it is being read, or without one.
+    pub(super) audit: Option<Reader>,
     /// Decisions the data path has dropped, as last seen.
     pub(super) dropped_seen: u64,
     /// When the SVID is to be renewed.
@@ -71,6 +73,7 @@ impl Runner {
         };
         let mut runner = Self {
             decisions: proxy.decisions().take(),
+            audit: None,
             renew_at: held.as_ref().map_or(SystemTime::UNIX_EPOCH, |held| held.svid.half_life()),
             proxy,
             control,
@@ -132,6 +135,13 @@ impl Runner {
         self.spool.lost(dropped.saturating_sub(self.dropped_seen));
         self.dropped_seen = dropped;
         self.spool.count(self.proxy.flow_counts());
+    }
+
+    /// The control plane has stored everything up to `sequence`: it goes from here, and from the disk.
+    pub(super) fn acknowledge(&mut self, sequence: u64) {
+        if let (Some(through), Some(audit)) = (self.spool.acknowledge(sequence), self.proxy.audit()) {
+            audit.acknowledge(through);
+        }
     }
 
     async fn live(&mut self) -> Result<(), LinkError> {

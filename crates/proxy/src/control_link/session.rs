@@ -2,6 +2,7 @@
 //! owner; long work (signing, probing) runs beside it and comes back as an event.
 use std::{
     collections::{BTreeSet, VecDeque},
+    io,
     pin::Pin,
     sync::Arc,
     time::{Duration, Instant, SystemTime},
@@ -10,7 +11,11 @@ use std::{
 use daemon::logs::chain;
 use identity::{Bundle, Svid, TlsError};
 use model::SpiffeId;
-use tokio::{sync::mpsc, task::JoinSet, time::Sleep};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+    time::Sleep,
+};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Status, Streaming};
 use tracing::{debug, info, warn};
@@ -31,7 +36,10 @@ use super::{
     probe::{PROBES_AT_ONCE, Prober},
     runner::Runner,
 };
-use crate::snapshot::Resources;
+use crate::{
+    audit_spool::{AuditSpool, Batch, Reader},
+    snapshot::Resources,
+};
 
 /// Until a stream's response head is there.
 const STREAM_TIMEOUT: Duration = Duration::from_secs(10);
@@ -106,6 +114,8 @@ pub(super) struct Live {
     reports_at: SystemTime,
     report_retry: Backoff,
     work: JoinSet<Done>,
+    /// The durable spool is being read.
+    reading: JoinSet<(Reader, io::Result<Batch>)>,
     probes: JoinSet<Done>,
     waiting_probes: VecDeque<Probe>,
     /// Ports whose server certificate is being signed.
@@ -154,6 +164,7 @@ impl Live {
             reports_at: SystemTime::UNIX_EPOCH,
             report_retry: Backoff::new(REPORT_RETRY.0, REPORT_RETRY.1),
             work: JoinSet::new(),
+            reading: JoinSet::new(),
             probes: JoinSet::new(),
             waiting_probes: VecDeque::new(),
             signing: BTreeSet::new(),
@@ -178,6 +189,9 @@ impl Live {
         }
         let Some(hello) = runner.hello() else { return };
         runner.spool.open(hello);
+        // What was sent and not stored is read again.
+        runner.audit = runner.proxy.audit().map(AuditSpool::reader);
+        self.reading = JoinSet::new();
         let (out, queue) = mpsc::channel(QUEUE);
         if let Some(first) = runner.spool.next() {
             let _ = out.try_send(first);
@@ -186,7 +200,10 @@ impl Live {
             ReportClient::with_origin(self.connection.clone(), origin()).max_decoding_message_size(MESSAGE_BYTES_MAX);
         let opening = client.stream(Request::new(ReceiverStream::new(queue)));
         match tokio::time::timeout(STREAM_TIMEOUT, opening).await {
-            Ok(Ok(back)) => self.reports = Some(Reports { out, back: back.into_inner() }),
+            Ok(Ok(back)) => {
+                self.reports = Some(Reports { out, back: back.into_inner() });
+                self.read_audit(runner);
+            }
             Ok(Err(status)) => self.on_report_end(runner, status.message()),
             Err(_) => self.on_report_end(runner, "no answer"),
         }
@@ -195,6 +212,7 @@ impl Live {
     /// Serves until something ends the session.
     pub(super) async fn serve(&mut self, runner: &mut Runner) -> End {
         let drain = runner.tasks.drain().clone();
+        let mut audited = runner.proxy.audit().map(AuditSpool::subscribe);
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -217,6 +235,8 @@ impl Live {
                     self.report_soon(runner);
                     Ok(())
                 }
+                () = changes(&mut audited) => { self.read_audit(runner); Ok(()) }
+                Some(read) = self.reading.join_next() => { self.on_audit(runner, read); Ok(()) }
                 Some(done) = self.work.join_next() => self.on_done(runner, done).await,
                 Some(done) = self.probes.join_next() => {
                     let step = self.on_done(runner, done).await;
@@ -414,6 +434,7 @@ impl Live {
             self.compile(runner).await?;
         }
         self.open_reports(runner).await;
+        self.read_audit(runner);
         self.report(runner);
         self.handed_over(runner)
     }
@@ -464,13 +485,50 @@ impl Live {
         }
     }
 
+    /// Reads on in the durable spool, beside the loop: its disk may be slow.
+    fn read_audit(&mut self, runner: &mut Runner) {
+        if self.reports.is_none() || self.renewed_until.is_some() || !runner.spool.wants_audited() {
+            return;
+        }
+        if let Some(mut reader) = runner.audit.take_if(|reader| reader.has_more()) {
+            self.reading.spawn_blocking(move || {
+                let batch = reader.next();
+                (reader, batch)
+            });
+        }
+    }
+
+    fn on_audit(&mut self, runner: &mut Runner, read: Result<(Reader, io::Result<Batch>), tokio::task::JoinError>) {
+        match read {
+            Ok((reader, Ok(batch))) => {
+                runner.audit = Some(reader);
+                if batch.is_empty() {
+                    self.read_audit(runner);
+                } else {
+                    runner.spool.audit(batch);
+                    self.report_soon(runner);
+                }
+            }
+            // Nothing is skipped: the next tick reads it again.
+            Ok((reader, Err(error))) => {
+                warn!(%error, "the audit spool cannot be read");
+                runner.audit = Some(reader);
+            }
+            Err(error) => {
+                warn!(%error, "reading the audit spool failed");
+                runner.audit = runner.proxy.audit().map(AuditSpool::reader);
+            }
+        }
+    }
+
     fn on_report(&mut self, runner: &mut Runner, response: ReportResponse) -> Result<(), End> {
         self.worked = true;
         if response.acked > 1 {
             // Beyond the greeting: something was stored.
             self.report_retry.reset();
         }
-        runner.spool.acknowledge(response.acked);
+        runner.acknowledge(response.acked);
+        self.read_audit(runner);
         self.handed_over(runner)?;
         if !response.nonces.is_empty() {
             let now = runner.clock.unix_ms();
@@ -519,13 +577,18 @@ impl Live {
         // There will be no next session to leave reports to.
         self.renewed_until = None;
         let farewell = async {
+            // The drain has ended every request: what is not on disk now is not coming.
+            if runner.audit.is_none() {
+                runner.audit = runner.proxy.audit().map(AuditSpool::reader);
+            }
             loop {
+                take_audited(runner);
                 self.report(runner);
                 if self.reports.is_none() || runner.spool.is_settled() {
                     break;
                 }
                 match next_report(&mut self.reports).await {
-                    Ok(Some(response)) => runner.spool.acknowledge(response.acked),
+                    Ok(Some(response)) => runner.acknowledge(response.acked),
                     _ => break,
                 }
             }
@@ -557,6 +620,33 @@ fn adopt(held: &mut Held, resources: &Resources) {
         && let Ok(control) = SpiffeId::try_from(control)
     {
         held.control = control;
+    }
+}
+
+/// Reads on in the durable spool while there is nothing else to do.
+fn take_audited(runner: &mut Runner) {
+    while runner.spool.wants_audited()
+        && let Some(reader) = runner.audit.as_mut().filter(|reader| reader.has_more())
+    {
+        match reader.next() {
+            Ok(batch) if batch.is_empty() => {}
+            Ok(batch) => runner.spool.audit(batch),
+            // The next run will read it.
+            Err(error) => {
+                warn!(%error, "the audit spool cannot be read");
+                runner.audit = None;
+            }
+        }
+    }
+}
+
+async fn changes(audited: &mut Option<watch::Receiver<u64>>) {
+    let changed = match audited {
+        Some(audited) => audited.changed().await.is_ok(),
+        None => false,
+    };
+    if !changed {
+        std::future::pending().await
     }
 }
 

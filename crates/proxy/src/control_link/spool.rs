@@ -2,9 +2,15 @@
 //!
 //! Messages are numbered from 1 on each stream and kept until the control plane has stored them. After a reconnect they
 //! are sent again, so a decision may arrive twice (its id tells) and never not at all.
+//!
+//! Decisions of strict and critical flows only pass through: they stay in the durable spool until they are acknowledged,
+//! and on a new stream they are read from there again.
 use std::collections::{HashMap, VecDeque, hash_map::Entry};
 
-use wire::v1::{DecisionRecord, FlowCount, Hello, ProbeResult, ReportRequest};
+use prost::Message;
+use wire::v1::{DecisionRecord, FlowCount, Hello, Outcome, ProbeResult, ReportRequest};
+
+use crate::audit_spool::Batch;
 
 /// Decisions kept while the control plane is away.
 pub(super) const DECISIONS_MAX: usize = 16_384;
@@ -18,6 +24,8 @@ const NONCES_MAX: usize = 65_536;
 const MESSAGE_DECISIONS: usize = 1_000;
 /// Counts in one message.
 const MESSAGE_COUNTS: usize = 2_000;
+/// Bytes of decisions in one message; well below the 4 MiB that the control plane takes.
+const MESSAGE_DECISION_BYTES: usize = 1024 * 1024;
 /// Messages that may be under way at once.
 const WINDOW: usize = 8;
 
@@ -30,6 +38,15 @@ struct Key {
     protocol: String,
 }
 
+/// A message that is under way.
+struct Sent {
+    message: ReportRequest,
+    /// How many of its decisions, the first ones, are kept nowhere else.
+    own_decisions: usize,
+    /// What of the durable spool is stored with it.
+    audited_through: Option<u64>,
+}
+
 /// The spool.
 #[derive(Default)]
 pub(super) struct Spool {
@@ -40,7 +57,15 @@ pub(super) struct Spool {
     dropped: u64,
     hello: Option<Hello>,
     sequence: u64,
-    sent: VecDeque<ReportRequest>,
+    sent: VecDeque<Sent>,
+    /// What was read from the durable spool and comes next.
+    audited: Option<Audited>,
+}
+
+struct Audited {
+    decisions: Vec<DecisionRecord>,
+    outcomes: Vec<Outcome>,
+    through: u64,
 }
 
 impl Spool {
@@ -96,6 +121,17 @@ impl Spool {
         self.dropped += records;
     }
 
+    /// Whether a batch of the durable spool finds a place.
+    pub(super) fn wants_audited(&self) -> bool {
+        self.audited.is_none() && self.sent.len() < WINDOW
+    }
+
+    /// Takes what was read from the durable spool.
+    pub(super) fn audit(&mut self, batch: Batch) {
+        self.dropped += batch.damaged;
+        self.audited = Some(Audited { decisions: batch.decisions, outcomes: batch.outcomes, through: batch.through });
+    }
+
     /// Decisions that wait to be sent.
     pub(super) fn waiting_decisions(&self) -> usize {
         self.decisions.len()
@@ -114,8 +150,10 @@ impl Spool {
     /// A new stream: begins with a greeting, and with all that was sent and not stored.
     pub(super) fn open(&mut self, hello: Hello) {
         let unacknowledged = std::mem::take(&mut self.sent);
-        for message in unacknowledged.into_iter().rev() {
+        self.audited = None;
+        for Sent { mut message, own_decisions, .. } in unacknowledged.into_iter().rev() {
             self.count(message.counts);
+            message.decisions.truncate(own_decisions);
             message.decisions.into_iter().rev().for_each(|d| self.decisions.push_front(d));
             message.probes.into_iter().rev().for_each(|p| self.probes.push_front(p));
             self.dropped += message.dropped;
@@ -130,7 +168,7 @@ impl Spool {
         self.hello = Some(hello);
     }
 
-    /// All that is not stored yet, as messages, for the state directory of a proxy that ends.
+    /// All that is not stored yet and is not in the durable spool, as messages, for the state directory of a proxy that ends.
     pub(super) fn unload(mut self) -> Vec<ReportRequest> {
         self.open(Hello::default());
         self.hello = None;
@@ -166,30 +204,52 @@ impl Spool {
         } else {
             counts.extend(self.counts.extract_if(|_, _| true).take(MESSAGE_COUNTS).map(|(_, count)| count));
         }
-        let decisions = self.decisions.len().min(MESSAGE_DECISIONS);
+        let own_decisions = self.decisions_that_fit();
+        let mut decisions: Vec<_> = self.decisions.drain(..own_decisions).collect();
+        let (mut outcomes, mut audited_through) = (Vec::new(), None);
+        if let Some(audited) = self.audited.take() {
+            decisions.extend(audited.decisions);
+            outcomes = audited.outcomes;
+            audited_through = Some(audited.through);
+        }
         let message = ReportRequest {
             sequence: self.sequence,
             counts,
-            decisions: self.decisions.drain(..decisions).collect(),
+            decisions,
             probes: std::mem::take(&mut self.probes).into(),
             hello: self.hello.take(),
             dropped: std::mem::take(&mut self.dropped),
             nonces_held: std::mem::take(&mut self.nonces_held),
+            outcomes,
         };
-        self.sent.push_back(message.clone());
+        self.sent.push_back(Sent { message: message.clone(), own_decisions, audited_through });
         Some(message)
     }
 
-    /// The control plane has stored everything up to `sequence`.
-    pub(super) fn acknowledge(&mut self, sequence: u64) {
-        while self.sent.front().is_some_and(|message| message.sequence <= sequence) {
-            self.sent.pop_front();
+    /// How many decisions the next message takes: callers choose how long they are.
+    fn decisions_that_fit(&self) -> usize {
+        let mut bytes = 0;
+        let fits = self.decisions.iter().take(MESSAGE_DECISIONS).take_while(|decision| {
+            bytes += decision.encoded_len();
+            bytes <= MESSAGE_DECISION_BYTES
+        });
+        // One that is too long by itself goes alone.
+        fits.count().max(1).min(self.decisions.len())
+    }
+
+    /// The control plane has stored everything up to `sequence`. Returns how much of the durable spool that is.
+    pub(super) fn acknowledge(&mut self, sequence: u64) -> Option<u64> {
+        let mut audited_through = None;
+        while let Some(sent) = self.sent.pop_front_if(|sent| sent.message.sequence <= sequence) {
+            audited_through = sent.audited_through.or(audited_through);
         }
+        audited_through
     }
 
     fn has_news(&self) -> bool {
         self.hello.is_some()
             || self.dropped > 0
+            || self.audited.is_some()
             || !(self.counts.is_empty()
                 && self.decisions.is_empty()
                 && self.probes.is_empty()
