@@ -1,7 +1,8 @@
 //! The reference parts of the user's guide are generated from what the programs say, so that they cannot drift:
 //! `UPDATE_EXPECT=1 cargo nextest run -p tests reference` brings them up to date.
-use std::{fs, path::Path, process::Command};
+use std::{collections::BTreeSet, fs, path::Path, process::Command};
 
+use policy::reasons::{self, REASONS, Teller};
 use serde_json::{Value, to_value};
 
 use crate::binaries::binary;
@@ -43,6 +44,45 @@ fn words_of_the_model() {
 fn diagnostics_of_the_model() {
     let rows = model::diagnostic::CODES.iter().map(|(code, meaning)| format!("| `{code}` | {meaning} |\n"));
     check("docs/model.md", "diagnostics", &format!("| code | means |\n|---|---|\n{}", rows.collect::<String>()));
+}
+
+#[test]
+fn reason_codes() {
+    let rows = Teller::ALL.into_iter().flat_map(|teller| REASONS.iter().filter(move |one| one.teller == teller));
+    let rows = rows.map(|one| {
+        let answer = if one.status == 0 { "-".to_owned() } else { one.status.to_string() };
+        format!("| `{}` | {answer} | {} | {} |\n", one.code, one.teller.title(), one.meaning)
+    });
+    let table = format!("| code | answer | about | means |\n|---|---|---|---|\n{}", rows.collect::<String>());
+    check("docs/policy.md", "reasons", &table);
+}
+
+/// The proxy's codes stand in its sources as literals: all of them are in the table, and the table has no others.
+#[test]
+fn reason_codes_of_the_proxy() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("crates/proxy/src");
+    let mut codes = BTreeSet::new();
+    let mut todo = vec![root.clone()];
+    while let Some(path) = todo.pop() {
+        if path.is_dir() {
+            todo.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        } else if !path.ends_with("tests.rs") && path.extension().is_some_and(|e| e == "rs") {
+            let text = fs::read_to_string(&path).unwrap();
+            codes.extend(text.split("Malformed(\"").skip(1).map(|rest| rest.split('"').next().unwrap().to_owned()));
+        }
+    }
+    // `Self::NoRoute => (Downstream, 404, "no-route", "NR"),`
+    let faults = fs::read_to_string(root.join("fault.rs")).unwrap();
+    let arms = faults.lines().filter_map(|line| line.trim().strip_prefix("Self::")?.split_once("=> ("));
+    codes.extend(arms.filter_map(|(_, facts)| Some(facts.split('"').nth(1)?.to_owned())).filter(|code| code.len() > 3));
+    assert!(codes.len() > 20, "the proxy's codes were not found: {codes:?}");
+    for code in &codes {
+        assert!(reasons::find(code).is_some(), "`{code}` of the proxy is not in crates/policy/src/reasons.rs");
+    }
+    let own = REASONS.iter().filter(|one| matches!(one.teller, Teller::Head | Teller::Proxy));
+    for one in own {
+        assert!(codes.contains(one.code), "no line of the proxy says `{}`", one.code);
+    }
 }
 
 /// What stands in `path` between the marks of `section` must be `generated`.

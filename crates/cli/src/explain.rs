@@ -1,12 +1,14 @@
 //! `ward explain`: may this node send that request, and why? Offline from a model, or for a decision that a proxy made.
-use std::{path::PathBuf, process::ExitCode};
+use std::{net::IpAddr, path::PathBuf, process::ExitCode};
 
 use anyhow::{Context as _, bail};
+use model::Model;
 use policy::{
-    Explanation,
+    Explanation, Semantics,
     ask::{Answer, FlowReport, Question, ask},
 };
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::{
     columns::columns,
@@ -14,25 +16,36 @@ use crate::{
     output::{self, Output, visible},
 };
 
+mod facts;
+mod proposal;
+mod why_not;
+
 /// Say whether a request is allowed, and why
 ///
 /// With --from and --to the answer comes from the model in DIR, before anything runs. With the id of a decision, which
-/// the caller finds in its 403, it comes from the control plane's records.
+/// the caller finds in its 403, it comes from the control plane's records. --why-not tells everything that stands in the
+/// way, the rules that come nearest, and a change to the diagram that would allow the request.
 #[derive(clap::Args)]
 #[command(
     after_help = "Examples:\n  ward explain --from orders --to payments --method POST --path /charges examples/shop\n  \
-ward explain --from orders --to orders-db --port 5432\n  ward explain 06f2k1x8q4t7w0y3z5a9c2d4e6\n\n\
-Exit codes: 0 allowed, 1 denied, 2 no answer: no such node, or the model cannot be read"
+ward explain --from orders --to orders-db --port 5432\n  ward explain 06f2k1x8q4t7w0y3z5a9c2d4e6\n  \
+ward explain --why-not 06f2k1x8q4t7w0y3z5a9c2d4e6\n  \
+ward explain --why-not --from orders --to payments --path /refunds examples/shop\n  \
+echo '{\"path\": \"/refunds\"}' | ward explain --why-not --to payments --request - examples/shop\n\n\
+Exit codes: 0 allowed, 1 denied, 2 no answer: no such node, the model cannot be read, or no control plane"
 )]
 pub(crate) struct Args {
     /// The directory that holds ward.yaml [default: .], or the id of a decision
     #[arg(value_name = "DIR|DECISION")]
     subject: Option<PathBuf>,
+    /// Everything in the way, the nearest misses, and what would allow it
+    #[arg(long)]
+    why_not: bool,
     /// The calling node
     #[arg(long, value_name = "NODE", requires = "to")]
     from: Option<String>,
     /// The called node
-    #[arg(long, value_name = "NODE", requires = "from")]
+    #[arg(long, value_name = "NODE")]
     to: Option<String>,
     /// The request's method [default: GET]
     #[arg(long, requires = "from")]
@@ -49,6 +62,21 @@ pub(crate) struct Args {
     /// A request header; may be repeated
     #[arg(long = "header", value_name = "NAME=VALUE", value_parser = header, requires = "from")]
     headers: Vec<(String, String)>,
+    /// Claims of a token that was found good
+    #[arg(long, value_name = "JSON|@FILE", requires = "from")]
+    claims: Option<String>,
+    /// The TLS server name
+    #[arg(long, value_name = "NAME", requires = "from")]
+    sni: Option<String>,
+    /// Address of the calling proxy
+    #[arg(long, value_name = "IP", requires = "from")]
+    source_ip: Option<IpAddr>,
+    /// Address of the original caller [default: the source's]
+    #[arg(long, value_name = "IP", requires = "from")]
+    remote_ip: Option<IpAddr>,
+    /// The whole request, a line of JSON as `ward policy check` reads it; `-` is standard input
+    #[arg(long, value_name = "FILE", requires = "why_not", requires = "to", conflicts_with = "from")]
+    request: Option<PathBuf>,
     #[command(flatten)]
     control: Control,
     #[command(flatten)]
@@ -65,6 +93,9 @@ fn header(text: &str) -> Result<(String, String), String> {
 
 /// Runs it.
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
+    if args.why_not {
+        return why_not::run(args);
+    }
     match (&args.from, &args.to, &args.subject) {
         (Some(from), Some(to), _) => offline(&args, from, to),
         (_, _, Some(id)) => {
@@ -75,18 +106,33 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     }
 }
 
+impl Args {
+    fn question<'a>(&'a self, from: &'a str, to: &'a str, claims: Option<&'a Value>) -> Question<'a> {
+        Question {
+            from,
+            to,
+            method: self.method.as_deref(),
+            path: self.path.as_deref(),
+            host: self.host.as_deref(),
+            port: self.port,
+            headers: &self.headers,
+            claims,
+            sni: self.sni.as_deref(),
+            source_ip: self.source_ip,
+            remote_ip: self.remote_ip,
+        }
+    }
+}
+
+/// Whose reading of the policies holds in this mesh.
+fn semantics(model: &Model) -> Semantics {
+    if model.mesh.compat_istio { Semantics::Istio } else { Semantics::Ward }
+}
+
 fn offline(args: &Args, from: &str, to: &str) -> anyhow::Result<ExitCode> {
     let model = crate::policy::load(&args.subject.clone().unwrap_or_else(|| PathBuf::from(".")))?;
-    let question = Question {
-        from,
-        to,
-        method: args.method.as_deref(),
-        path: args.path.as_deref(),
-        host: args.host.as_deref(),
-        port: args.port,
-        headers: &args.headers,
-    };
-    let answer = ask(&model, &question)?;
+    let claims = args.claims.as_deref().map(facts::claims).transpose()?;
+    let answer = ask(&model, &args.question(from, to, claims.as_ref()))?;
     if args.output.is_json() {
         output::print_json(&answer)?;
     } else {
@@ -98,29 +144,64 @@ fn offline(args: &Args, from: &str, to: &str) -> anyhow::Result<ExitCode> {
 /// What the control plane says of a decision.
 #[derive(Deserialize)]
 struct Recorded {
-    agrees: bool,
-    explanation: Explanation,
+    agrees: Option<bool>,
+    explanation: Option<Explanation>,
+    unexplained: Option<String>,
+    in_force: Option<u64>,
+    text: String,
+    decision: facts::Record,
 }
 
 /// A decision that a proxy made, made again by the rules of its time.
 fn recorded(id: &str, control: Control, output: Output) -> anyhow::Result<ExitCode> {
-    if id.len() != 26 || !id.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-        bail!("`{id}` is not the id of a decision; for a question about a model add --from and --to");
-    }
+    check_id(id)?;
     let path = format!("/v1/decisions/{id}");
     let answer = control.talk(|client| async move { client.get(&path).await })?;
     let recorded = Recorded::deserialize(&answer).context("cannot read the control plane's answer")?;
     if output.is_json() {
         output::print_json(&answer)?;
     } else {
-        let mut text = verdict(recorded.explanation.allowed, recorded.explanation.reason.as_str());
-        text += &explained(&recorded.explanation);
-        if !recorded.agrees {
-            text += "\nThe proxy decided otherwise: its rules are not those of the stored revision.\n";
-        }
-        output::print(&text)?;
+        output::print(&told(&recorded, id))?;
     }
-    Ok(exit(recorded.explanation.allowed))
+    Ok(exit(recorded.allowed()))
+}
+
+impl Recorded {
+    fn allowed(&self) -> bool {
+        self.explanation.as_ref().map_or(self.decision.allowed, |explanation| explanation.allowed)
+    }
+}
+
+/// An id, or a mistake in the command line.
+fn check_id(id: &str) -> anyhow::Result<()> {
+    if id.len() != 26 || !id.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        bail!("`{id}` is not the id of a decision; for a question about a model add --from and --to");
+    }
+    Ok(())
+}
+
+fn told(recorded: &Recorded, id: &str) -> String {
+    let record = &recorded.decision;
+    let mut text = match &recorded.explanation {
+        Some(explanation) => verdict(explanation.allowed, explanation.reason.as_str()) + &explained(explanation),
+        None => verdict(record.allowed, &record.reason) + &format!("{}\n", visible(&recorded.text)),
+    };
+    if recorded.agrees == Some(false) {
+        text += "\nThe proxy decided otherwise: its rules are not those of the stored revision.\n";
+    }
+    let then = record.revision;
+    match recorded.in_force {
+        _ if recorded.unexplained.is_some() => {
+            text += &format!("By the model in force: ward explain --why-not {id}\n");
+        }
+        Some(now) if now != then => {
+            text += &format!(
+                "\nThese are the rules of revision {then}; revision {now} is in force: ward explain --why-not {id}\n"
+            );
+        }
+        _ => {}
+    }
+    text
 }
 
 fn exit(allowed: bool) -> ExitCode {

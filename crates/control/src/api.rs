@@ -69,6 +69,7 @@ fn table() -> Vec<(&'static str, Method, MethodRouter<Arc<Plane>>)> {
         ("/v1/nodes", Method::GET, get(nodes::list)),
         ("/v1/flows", Method::GET, get(flows::list)),
         ("/v1/decisions", Method::GET, get(decisions)),
+        ("/v1/decisions/summary", Method::GET, get(decision_counts)),
         ("/v1/decisions/{id}", Method::GET, get(explain::decision)),
         ("/v1/verify", Method::GET, get(last_verify)),
         ("/v1/verify", Method::POST, post(start_verify)),
@@ -340,6 +341,24 @@ async fn create_token(
 async fn decisions(State(plane): State<Arc<Plane>>, filter: Result<Query<DecisionFilter>, QueryRejection>) -> Answer {
     let found = plane.store.decisions(&query(filter)?).await?;
     Ok(Json(json!({ "decisions": found })))
+}
+
+async fn decision_counts(
+    State(plane): State<Arc<Plane>>,
+    filter: Result<Query<DecisionFilter>, QueryRejection>,
+) -> Answer {
+    let counts = plane.store.decision_counts(&query(filter)?).await?;
+    let counts: Vec<Value> = counts
+        .into_iter()
+        .map(|row| {
+            let meaning = policy::reasons::meaning(&row.reason);
+            json!({
+                "reason": row.reason, "meaning": meaning, "node": row.node, "allowed": row.allowed,
+                "count": row.count, "last_ms": row.last_ms, "last_id": row.last_id,
+            })
+        })
+        .collect();
+    Ok(Json(json!({ "counts": counts })))
 }
 
 async fn start_verify(State(plane): State<Arc<Plane>>, Extension(operator): Extension<Operator>) -> Answer {

@@ -1,5 +1,7 @@
 //! Every reason code there is, with what it means: a closed set, safe as a metric label. docs/policy.md shows this table,
 //! and tests compare it with the codes that the engine and the proxy use.
+use model::TokenFault;
+
 use crate::{PathFault, Reason, gate::RequestFault};
 
 /// Who says a code, in the order in which a request meets them.
@@ -80,8 +82,29 @@ pub const REASONS: &[ReasonCode] = &[
     code(Policy, "no-provider", 403, "a rule of a CUSTOM policy matched, and its provider cannot be asked"),
     code(Policy, "no-rule-matched", 403, "there are ALLOW rules, and none matched"),
     code(Policy, "nothing-allowed", 403, "ALLOW policies select the workload, and hold no rule at all"),
-    code(Token, "jwt-issuer", 401, "no rule is about the issuer that the token names"),
-    code(Token, "jwt-audience", 401, "the token is for another audience"),
+    code(Token, "jwt-too-long", 401, "the token is longer than is read, or the request carries too many"),
+    code(
+        Token,
+        "jwt-malformed",
+        401,
+        "the token is no JSON Web Token: not three parts of base64url, no JSON, or a claim of the wrong type",
+    ),
+    code(Token, "jwt-encrypted", 401, "the token is encrypted, compressed or wraps another one"),
+    code(Token, "jwt-algorithm", 401, "the token is unsigned, or signed by a shared secret or an unknown algorithm"),
+    code(Token, "jwt-critical", 401, "the token asks for an extension that is not understood"),
+    code(Token, "jwt-type", 401, "the token's `typ` says that it is for something else"),
+    code(Token, "jwt-expired", 401, "the token has expired"),
+    code(Token, "jwt-not-yet-valid", 401, "the token is not valid yet"),
+    code(Token, "jwt-issuer", 401, "no rule accepts tokens of this issuer"),
+    code(Token, "jwt-audience", 401, "the token is for another audience; 403 with `compat: istio`"),
+    code(
+        Token,
+        "jwt-no-keys",
+        401,
+        "there are no keys of the issuer to check the token with: never fetched, or too old",
+    ),
+    code(Token, "jwt-unknown-key", 401, "no key of the issuer fits the token's `kid` and `alg`"),
+    code(Token, "jwt-signature", 401, "the signature is not the issuer's: the token is forged or altered"),
     code(Peer, "mtls-required", 403, "the port takes only peers that prove an identity, and this one came without"),
     code(
         Peer,
@@ -97,10 +120,20 @@ pub const REASONS: &[ReasonCode] = &[
         400,
         "the path does not start with `/`, such as `admin` or `%2Fadmin`; `*` is let through for `OPTIONS`",
     ),
-    code(Path, "path-raw-byte", 400, "a blank, a control character or a byte over 127 that is not percent-encoded"),
-    code(Path, "path-bad-escape", 400, "`%` without two hexadecimal digits: `/%zz`, `/100%`"),
-    code(Path, "path-encoded-control", 400, "`%00` to `%1F`, `%7F`"),
-    code(Path, "path-not-utf8", 400, "encoded bytes that are not UTF-8, among them overlong forms such as `%c0%af`"),
+    code(
+        Path,
+        "path-raw-byte",
+        400,
+        "the path holds a blank, a control character or a byte over 127 that is not percent-encoded",
+    ),
+    code(Path, "path-bad-escape", 400, "the path holds `%` without two hexadecimal digits: `/%zz`, `/100%`"),
+    code(Path, "path-encoded-control", 400, "the path holds an encoded control character: `%00` to `%1F`, `%7F`"),
+    code(
+        Path,
+        "path-not-utf8",
+        400,
+        "the path holds encoded bytes that are not UTF-8, among them overlong forms such as `%c0%af`",
+    ),
     code(Check, "bad-method", 400, "this is no method"),
     code(Check, "bad-host", 400, "a blank or control character in the host, or none at all"),
     code(Check, "two-hosts", 400, "the request names two hosts that differ"),
@@ -168,7 +201,8 @@ pub fn meaning(code: &str) -> Option<&'static str> {
 pub fn of_the_engine() -> impl Iterator<Item = &'static str> {
     let policies = Reason::ALL.into_iter().map(Reason::as_str);
     let paths = PathFault::ALL.into_iter().map(PathFault::as_str);
-    policies.chain(paths).chain(RequestFault::ALL.into_iter().map(RequestFault::as_str))
+    let tokens = TokenFault::ALL.iter().map(|fault| fault.as_str());
+    policies.chain(tokens).chain(paths).chain(RequestFault::ALL.into_iter().map(RequestFault::as_str))
 }
 
 #[cfg(test)]

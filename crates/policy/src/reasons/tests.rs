@@ -23,6 +23,10 @@ fn each_code_of_the_engine_has_a_meaning() {
         assert!(meaning(code).is_some(), "{code}");
     }
     assert_eq!(meaning("nope"), None);
+    let ours = |teller| matches!(teller, Teller::Policy | Teller::Token | Teller::Path);
+    for one in REASONS.iter().filter(|one| ours(one.teller)) {
+        assert!(of_the_engine().any(|code| code == one.code), "nobody says {}", one.code);
+    }
 }
 
 #[test]
