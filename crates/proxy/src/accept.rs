@@ -6,12 +6,13 @@ use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsStream};
 
 use crate::{
+    ask::{Ask, Headers},
     conn::{Conn, Io},
     fault::Fault,
     h1::serve::{self as h1, End},
     h2, hbone,
     listeners::Kind,
-    session::{Ask, Headers, Role, Session},
+    session::{Role, Session},
     snapshot::Protocol,
     view::View,
     watch::{Registered, Subject},
@@ -23,21 +24,15 @@ use crate::{
 /// Serves one accepted connection.
 pub(crate) async fn connection(worker: Rc<Worker>, kind: Kind, tcp: TcpStream, peer: SocketAddr, watch: Registered) {
     let Some(view) = worker.view() else { return };
+    let local = tcp.local_addr().ok().map(|address| address.ip());
     match kind {
         Kind::Outbound(upstream) => {
-            let session = Session::new(worker, Role::Outbound { upstream: upstream.clone() }, peer.ip());
+            let session = Session::new(worker, Role::Outbound { upstream: upstream.clone() }, peer.ip(), local);
             let conn = Conn::new(Io::Plain(tcp));
             match view.upstream(&upstream) {
                 Some(pool) if pool.protocol() == Protocol::Tcp => {
                     let pool = pool.clone();
-                    let ask = Ask {
-                        method: "",
-                        path: "",
-                        host: "",
-                        headers: Headers::Raw(&[]),
-                        protocol: policy::Protocol::Tcp,
-                        http2: false,
-                    };
+                    let ask = Ask::tcp("", Headers::Raw(&[]), false);
                     if let Ok(grant) = session.admit(&view, &ask) {
                         drop(view);
                         Box::pin(hbone::outbound(&session, &pool, &grant.series, conn, &watch)).await;
@@ -51,7 +46,7 @@ pub(crate) async fn connection(worker: Rc<Worker>, kind: Kind, tcp: TcpStream, p
         }
         Kind::HttpProxy => {
             drop(view);
-            plain(Session::new(worker, Role::HttpProxy, peer.ip()), Conn::new(Io::Plain(tcp)), &watch).await;
+            plain(Session::new(worker, Role::HttpProxy, peer.ip(), local), Conn::new(Io::Plain(tcp)), &watch).await;
         }
         Kind::Inbound => inbound(worker, view, tcp, peer, watch).await,
         Kind::Gateway(port) => gateway(worker, view, port, tcp, peer, watch).await,
@@ -85,6 +80,7 @@ async fn handshake(
 
 async fn inbound(worker: Rc<Worker>, view: Rc<View>, tcp: TcpStream, peer: SocketAddr, watch: Registered) {
     let config = view.snapshot.inbound_tls.clone();
+    let local = tcp.local_addr().ok().map(|address| address.ip());
     drop(view);
     let Some(tls) = Box::pin(handshake(&worker, &config, tcp, peer, &watch)).await else { return };
     // The snapshot may have changed during the handshake.
@@ -102,7 +98,7 @@ async fn inbound(worker: Rc<Worker>, view: Rc<View>, tcp: TcpStream, peer: Socke
         return;
     };
     let http2 = is_http2(facts);
-    let mut session = Session::new(worker, Role::Inbound { port }, peer.ip());
+    let mut session = Session::new(worker, Role::Inbound { port }, peer.ip(), local);
     session.sni = facts.server_name().map(str::to_owned);
     session.peer_until = Some(not_after);
     session.client_cert = format!("By={};URI={id}", view.snapshot.id).into_bytes();
@@ -137,15 +133,16 @@ fn port_of(view: &View, name: Option<&str>) -> Option<u16> {
 async fn gateway(worker: Rc<Worker>, view: Rc<View>, port: u16, tcp: TcpStream, peer: SocketAddr, watch: Registered) {
     let Some(listener) = view.snapshot.listeners.iter().find(|l| l.port == port) else { return };
     let config = listener.tls.clone();
+    let local = tcp.local_addr().ok().map(|address| address.ip());
     drop(view);
     let Some(config) = config else {
-        let session = Session::new(worker, Role::Gateway { port, tls: false }, peer.ip());
+        let session = Session::new(worker, Role::Gateway { port, tls: false }, peer.ip(), local);
         return plain(session, Conn::new(Io::Plain(tcp)), &watch).await;
     };
     let Some(tls) = Box::pin(handshake(&worker, &config, tcp, peer, &watch)).await else { return };
     let facts = tls.get_ref().1;
     let http2 = is_http2(facts);
-    let mut session = Session::new(worker, Role::Gateway { port, tls: true }, peer.ip());
+    let mut session = Session::new(worker, Role::Gateway { port, tls: true }, peer.ip(), local);
     session.sni = facts.server_name().map(str::to_owned);
     let conn = Conn::new(Io::Tls(Box::new(TlsStream::Server(tls))));
     if http2 {

@@ -10,7 +10,7 @@ use std::{
     },
 };
 
-use crate::{account::Outcome, session::Ask, settings::AccessLog};
+use crate::{account::Outcome, ask::Ask, settings::AccessLog};
 
 /// Lines waiting to be written.
 const QUEUE: usize = 8192;

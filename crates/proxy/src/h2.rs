@@ -69,6 +69,8 @@ pub(crate) struct Account {
     pub(crate) active: Option<Active>,
     /// For the access log, when there is one.
     pub(crate) log: Option<Log>,
+    /// A decision in the durable spool that wants to know what became of the request.
+    pub(crate) audited: Option<(Rc<Session>, String)>,
 }
 
 /// What the access log says of a request.
@@ -106,6 +108,9 @@ impl Drop for Account {
             bytes_out: self.response_bytes.get(),
         };
         self.series.record(&outcome);
+        if let Some((session, decision)) = &self.audited {
+            session.worker.audit_outcome(decision, &outcome);
+        }
         if let Some(log) = &self.log {
             log.session.worker.log_access(&access_log::Line {
                 request: &log.request,

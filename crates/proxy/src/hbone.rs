@@ -1,5 +1,5 @@
 //! TCP between sidecars: one HTTP/2 CONNECT stream per connection (HBONE), `:authority` naming node, namespace, port.
-use std::{rc::Rc, sync::Arc};
+use std::{rc::Rc, sync::Arc, time::Instant};
 
 use bytes::BytesMut;
 use http::{Method, Request, Response, Uri, Version};
@@ -7,7 +7,8 @@ use hyper::{body::Incoming, upgrade::Upgraded};
 use hyper_util::rt::TokioIo;
 
 use crate::{
-    account::Series,
+    account::{Outcome, Series},
+    ask::{Ask, Headers},
     conn::Conn,
     fault::Fault,
     h1::render,
@@ -17,7 +18,7 @@ use crate::{
         serve::refuse,
     },
     pool::{Destination, Pool},
-    session::{Ask, Headers, Role, Session},
+    session::{Grant, Role, Session},
     tunnel::{self, Side},
     view::View,
     watch::{Subject, Watch},
@@ -114,15 +115,12 @@ pub(crate) async fn accept(
     if host != own {
         return refuse(session.refuse(view, None, Fault::Misdirected), started);
     }
-    let ask = Ask {
-        method: "",
-        path: "",
-        host: "",
-        headers: Headers::Map(request.headers()),
-        protocol: policy::Protocol::Tcp,
-        http2: true,
+    let ask = Ask::tcp("", Headers::Map(request.headers()), true);
+    let admitted = match session.admit(view, &ask) {
+        Ok(grant) => session.keep(grant, view).await,
+        refused => refused,
     };
-    let grant = match session.admit(view, &ask) {
+    let grant = match admitted {
         Ok(grant) => grant,
         Err(refusal) => return refuse(refusal, started),
     };
@@ -136,11 +134,12 @@ pub(crate) async fn accept(
     let lease = match grant.pool.dial(session.worker.limits()).await {
         Ok(lease) => lease,
         Err(fault) => {
+            finish(session, &grant, started, fault.status(), fault.flag(), (0, 0));
             let refusal = crate::session::Refusal { fault, decision: None, series: grant.series.clone() };
             return refuse(refusal, started);
         }
     };
-    let subject = session.subject(view, &ask, &grant.pool).unwrap_or(Subject::Local);
+    let subject = session.subject(view, &ask, &grant).unwrap_or(Subject::Local);
     let session = session.clone();
     let tasks = session.worker.tasks().clone();
     tasks.spawn_local(async move {
@@ -152,7 +151,18 @@ pub(crate) async fn accept(
         grant.series.opened();
         let down = Side { io: TokioIo::new(upgraded), read: BytesMut::new() };
         let up = Side { io: lease.conn.io, read: lease.conn.read };
-        tunnel::relay(down, up, &watch, session.worker.limits().tunnel_idle_timeout, &grant.series).await;
+        let idle = session.worker.limits().tunnel_idle_timeout;
+        let moved = tunnel::relay(down, up, &watch, idle, &grant.series).await;
+        finish(&session, &grant, started, 200, "-", moved);
     });
     Response::new(Passing::Empty)
+}
+
+/// Says what became of a connection whose decision is in the durable spool.
+fn finish(session: &Session, grant: &Grant, started: Instant, status: u16, flag: &'static str, moved: (u64, u64)) {
+    if let Some(decision) = grant.decision.as_ref().filter(|_| grant.is_audited) {
+        let (bytes_in, bytes_out) = moved;
+        let outcome = Outcome { status, flag, duration: started.elapsed(), bytes_in, bytes_out };
+        session.worker.audit_outcome(decision, &outcome);
+    }
 }

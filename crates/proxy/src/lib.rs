@@ -18,14 +18,17 @@
 //!
 //! Inside, one single-threaded runtime per worker shares nothing with the others but an `ArcSwap` snapshot.
 pub mod admin;
+pub mod audit_spool;
 pub mod control_link;
 pub mod headers;
 pub mod limits;
 pub mod records;
 pub mod settings;
 pub mod snapshot;
+pub mod tokens;
 
 mod accept;
+mod ask;
 mod access_log;
 mod account;
 mod conn;
@@ -40,6 +43,7 @@ mod pool;
 mod prefixed;
 mod proxy;
 mod session;
+mod tally;
 mod tunnel;
 mod view;
 mod watch;

@@ -5,21 +5,26 @@ use std::{
     net::IpAddr,
     rc::Rc,
     sync::Arc,
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::HeaderMap;
 use model::Audit;
 use policy::{Decision, RuleRef};
+use serde_json::Value;
 use wire::v1::{DecisionRecord, Header};
 
 use crate::{
-    account::{self, Labels, Reporter, Series},
+    account::{self, Labels, Outcome, Reporter, Series},
+    ask::{Ask, Facts, Headers},
+    audit_spool::{Commit, context},
     decision_id,
     fault::Fault,
-    headers::{Action, REQUEST_INDEX, Side},
+    headers::Side,
     pool::{Destination, Pool},
     snapshot::{GatewayListener, Protocol},
+    tally,
+    tokens::Passport,
     view::View,
     watch::Subject,
     worker::Worker,
@@ -46,6 +51,8 @@ pub(crate) struct Session {
     pub(crate) worker: Rc<Worker>,
     pub(crate) role: Role,
     pub(crate) peer_ip: IpAddr,
+    /// Our own end of the connection.
+    pub(crate) local_ip: Option<IpAddr>,
     /// SPIFFE URI of a peer on the mesh port.
     pub(crate) principal: Option<Arc<str>>,
     pub(crate) sni: Option<String>,
@@ -60,94 +67,6 @@ pub(crate) struct Session {
 
 type SeriesKey = (usize, Option<RuleRef>, bool);
 
-/// What is asked, before anything is decided.
-pub(crate) struct Ask<'a> {
-    pub(crate) method: &'a str,
-    /// Normalized.
-    pub(crate) path: &'a str,
-    pub(crate) host: &'a str,
-    pub(crate) headers: Headers<'a>,
-    pub(crate) protocol: policy::Protocol,
-    /// HTTP/2 downstream.
-    pub(crate) http2: bool,
-}
-
-/// Headers, as either engine has them.
-#[derive(Clone, Copy)]
-pub(crate) enum Headers<'a> {
-    Raw(&'a [httparse::Header<'a>]),
-    Map(&'a HeaderMap),
-}
-
-impl<'a> Headers<'a> {
-    /// The first value of a header.
-    pub(crate) fn first(self, name: &str) -> Option<&'a [u8]> {
-        match self {
-            Self::Raw(headers) => headers.iter().find(|h| h.name.eq_ignore_ascii_case(name)).map(|h| h.value),
-            Self::Map(map) => map.get(name).map(HeaderValue::as_bytes),
-        }
-    }
-
-    /// Only the headers that policies read, and of these only what the application will see too: one that is taken out
-    /// here must not decide anything.
-    fn only(self, names: &[HeaderName], side: Side) -> HeaderMap {
-        let mut out = HeaderMap::new();
-        let forged = |n: &&HeaderName| {
-            matches!(REQUEST_INDEX.action(side, n.as_str().as_bytes()), Action::Remove | Action::Set | Action::Read)
-        };
-        for name in names.iter().filter(|n| !forged(n)) {
-            match self {
-                Self::Raw(headers) => {
-                    for header in headers.iter().filter(|h| h.name.eq_ignore_ascii_case(name.as_str())) {
-                        if let Ok(value) = HeaderValue::from_bytes(header.value) {
-                            out.append(name.clone(), value);
-                        }
-                    }
-                }
-                Self::Map(map) => {
-                    for value in map.get_all(name) {
-                        out.append(name.clone(), value.clone());
-                    }
-                }
-            }
-        }
-        out
-    }
-}
-
-/// What was asked, kept: to be decided again under another snapshot.
-#[derive(Clone, Debug)]
-pub(crate) struct Facts {
-    principal: Option<Arc<str>>,
-    method: String,
-    path: String,
-    host: String,
-    headers: HeaderMap,
-    source_ip: IpAddr,
-    pub(crate) port: u16,
-    protocol: policy::Protocol,
-    sni: Option<String>,
-}
-
-impl Facts {
-    /// As the rules take it.
-    pub(crate) fn request(&self) -> policy::Request<'_> {
-        policy::Request {
-            principal: self.principal.as_deref(),
-            method: &self.method,
-            path: &self.path,
-            host: &self.host,
-            headers: &self.headers,
-            source_ip: Some(self.source_ip),
-            remote_ip: None,
-            port: self.port,
-            protocol: self.protocol,
-            sni: self.sni.as_deref(),
-            jwt: None,
-        }
-    }
-}
-
 /// A request may go there.
 pub(crate) struct Grant {
     pub(crate) pool: Rc<Pool>,
@@ -155,9 +74,22 @@ pub(crate) struct Grant {
     pub(crate) timeout: Duration,
     /// The path after a rewrite.
     pub(crate) path: Option<String>,
+    /// What the token came to; absent where no token is asked about.
+    pub(crate) passport: Option<Box<Passport>>,
     /// A live probe: answered here, not by the application.
     pub(crate) probe: bool,
     pub(crate) decision: Option<String>,
+    /// Nothing may be forwarded before this is kept: [`Session::keep`].
+    pub(crate) commit: Option<Commit>,
+    /// The decision is in the durable spool, and so will be what becomes of the request.
+    pub(crate) is_audited: bool,
+}
+
+/// A decision that was recorded.
+struct Recorded {
+    id: String,
+    /// Not on disk yet, and it must be.
+    commit: Option<Commit>,
 }
 
 /// A request may not go anywhere.
@@ -168,11 +100,12 @@ pub(crate) struct Refusal {
 }
 
 impl Session {
-    pub(crate) fn new(worker: Rc<Worker>, role: Role, peer_ip: IpAddr) -> Self {
+    pub(crate) fn new(worker: Rc<Worker>, role: Role, peer_ip: IpAddr, local_ip: Option<IpAddr>) -> Self {
         Self {
             worker,
             role,
             peer_ip,
+            local_ip,
             principal: None,
             sni: None,
             peer_until: None,
@@ -253,10 +186,12 @@ impl Session {
     }
 
     fn admit_to(&self, view: &Rc<View>, ask: &Ask<'_>, port: u16, pool: &Rc<Pool>) -> Result<Grant, Refusal> {
-        let (rule, decision) = self.decide(view, ask, port, Some(pool))?;
+        let passport = self.authenticate(view, ask, port, Some(pool))?;
+        let (rule, decision) = self.decide(view, ask, port, Some(pool), passport.as_deref())?;
         self.check_protocol(pool, ask).map_err(|fault| self.refuse(view, Some(pool), fault))?;
         let series = self.series(view, Some(pool), rule, true);
-        Ok(self.grant(pool, series, decision))
+        let grant = self.grant(pool, series, decision);
+        Ok(Grant { passport, ..grant })
     }
 
     fn gateway(&self, view: &Rc<View>, ask: &Ask<'_>, port: u16) -> Result<Grant, Refusal> {
@@ -266,7 +201,8 @@ impl Session {
         if !serves_host(listener, ask.host) {
             return Err(self.refuse(view, None, Fault::Misdirected));
         }
-        let (rule, decision) = self.decide(view, ask, port, None)?;
+        let passport = self.authenticate(view, ask, port, None)?;
+        let (rule, decision) = self.decide(view, ask, port, None, passport.as_deref())?;
         let route = listener.routes.iter().find(|route| {
             let method = route.methods.is_empty() || route.methods.iter().any(|m| m == ask.method);
             method && route.path.as_ref().is_none_or(|p| p.matches(ask.path))
@@ -287,16 +223,17 @@ impl Session {
                 grant.path = Some(rest.to_owned());
             }
         }
+        grant.passport = passport;
         Ok(grant)
     }
 
     /// The peer's identity has ended: it must come again with a new one.
     fn expired(&self, view: &Rc<View>, ask: &Ask<'_>, port: u16, pool: &Rc<Pool>) -> Refusal {
-        let request = self.request(ask, port, &view.no_headers);
+        let request = self.request(view, ask, port, &view.no_headers, None);
         let id = decision_id::ulid(self.worker.clock().unix_ms());
         let record = self.record(view, ask, &request, &id, None, Fault::Expired.code());
-        // A refusal needs no record to stand; what is dropped is counted.
-        let _ = self.worker.record(record);
+        self.tally(view, ask, false, Fault::Expired.code());
+        self.record_refusal(view, ask, record);
         Refusal { decision: Some(id), ..self.refuse(view, Some(pool), Fault::Expired) }
     }
 
@@ -309,13 +246,16 @@ impl Session {
         }
     }
 
-    fn grant(&self, pool: &Rc<Pool>, series: Arc<Series>, decision: Option<String>) -> Grant {
+    fn grant(&self, pool: &Rc<Pool>, series: Arc<Series>, recorded: Option<Recorded>) -> Grant {
         let timeout = match &pool.destination {
             Destination::Mesh(upstream) => upstream.timeout,
             Destination::App(service) if service.protocol == Protocol::Grpc => self.worker.limits().tunnel_idle_timeout,
             Destination::App(_) => self.worker.limits().request_timeout,
         };
-        Grant { pool: pool.clone(), series, timeout, path: None, probe: false, decision }
+        let (decision, commit) = recorded.map_or((None, None), |recorded| (Some(recorded.id), recorded.commit));
+        let is_audited = commit.is_some();
+        let pool = pool.clone();
+        Grant { pool, series, timeout, path: None, passport: None, probe: false, decision, commit, is_audited }
     }
 
     /// Asks the rules. A denial is always recorded; an allowance when the flow's audit level asks for it.
@@ -325,14 +265,21 @@ impl Session {
         ask: &Ask<'_>,
         port: u16,
         pool: Option<&Rc<Pool>>,
-    ) -> Result<(Option<RuleRef>, Option<String>), Refusal> {
+        passport: Option<&Passport>,
+    ) -> Result<(Option<RuleRef>, Option<Recorded>), Refusal> {
+        if let Some(id) = passport.and_then(|passport| passport.let_through.clone()) {
+            return Ok((None, Some(Recorded { id, commit: None })));
+        }
         let rules = &view.snapshot.rules;
         let read = rules.headers_read();
         // A map is built only for the few headers that policies read; mostly none.
-        let headers = if read.is_empty() { None } else { Some(ask.headers.only(read, self.side())) };
-        let request = self.request(ask, port, headers.as_ref().unwrap_or(&view.no_headers));
+        let seen = passport.map_or(ask.headers, |passport| passport.headers(ask.headers));
+        let headers = if read.is_empty() { None } else { Some(seen.only(read, self.side())) };
+        let headers = headers.as_ref().unwrap_or(&view.no_headers);
+        let request = self.request(view, ask, port, headers, passport.and_then(Passport::claims));
         let decision = rules.decide(&request);
         let rule = decision.rule();
+        self.tally(view, ask, decision.is_allowed(), decision.reason().as_str());
         let audit = rule.map_or(Audit::Medium, |rule| rules.audit(rule));
         let (allowed, must_record) = match decision {
             Decision::Allow(_) => (true, audit >= Audit::High || rules.audited(&request).is_some()),
@@ -343,35 +290,84 @@ impl Session {
         }
         let id = decision_id::ulid(self.worker.clock().unix_ms());
         let record = self.record(view, ask, &request, &id, Some(decision), decision.reason().as_str());
-        let recorded = self.worker.record(record);
         if allowed {
-            if recorded.is_err() && audit >= Audit::Strict {
-                return Err(self.refuse(view, pool, Fault::NotRecorded));
-            }
-            return Ok((rule, Some(id)));
+            let commit = if audit >= Audit::Strict {
+                Some(self.require(ask, record))
+            } else {
+                // The level does not ask for more; what is dropped is counted.
+                let _ = self.worker.record(record);
+                None
+            };
+            return Ok((rule, Some(Recorded { id, commit })));
         }
+        self.record_refusal(view, ask, record);
         if view.snapshot.dry_run {
-            return Ok((rule, Some(id)));
+            return Ok((rule, Some(Recorded { id, commit: None })));
         }
         let mut refusal = self.refuse(view, pool, Fault::Denied);
         refusal.decision = Some(id);
         Err(refusal)
     }
 
+    /// The record of a strict or critical flow: in full, and to be waited for.
+    fn require(&self, ask: &Ask<'_>, mut record: DecisionRecord) -> Commit {
+        record.context = context::full(ask.headers);
+        self.worker.audit().map_or_else(Commit::never, |audit| audit.require(&record))
+    }
+
+    /// A refusal needs no record to stand. Where strict and critical flows are, it is kept as they are if there is a place.
+    pub(crate) fn record_refusal(&self, view: &View, ask: &Ask<'_>, mut record: DecisionRecord) {
+        if view.snapshot.audits_strictly {
+            record.context = context::full(ask.headers);
+            if self.worker.audit().is_some_and(|audit| audit.want(&record)) {
+                return;
+            }
+        }
+        // What is dropped is counted.
+        let _ = self.worker.record(record);
+    }
+
+    /// No record, no request: waits until the decision of a strict or critical flow is on disk. Must be asked before
+    /// anything of a granted request is forwarded; takes no time for other flows.
+    pub(crate) async fn keep(&self, mut grant: Grant, view: &Rc<View>) -> Result<Grant, Refusal> {
+        let Some(commit) = grant.commit.take() else { return Ok(grant) };
+        let kept = match self.worker.audit() {
+            Some(audit) => audit.is_kept(commit).await,
+            None => false,
+        };
+        if kept {
+            return Ok(grant);
+        }
+        // The record may reach the disk yet, and say that the request was let through: what became of it says more.
+        if let Some(decision) = &grant.decision {
+            let (status, flag) = (Fault::NotRecorded.status(), Fault::NotRecorded.flag());
+            let outcome = Outcome { status, flag, duration: Duration::ZERO, bytes_in: 0, bytes_out: 0 };
+            self.worker.audit_outcome(decision, &outcome);
+        }
+        let refusal = self.refuse(view, Some(&grant.pool), Fault::NotRecorded);
+        let series = if grant.probe { grant.series } else { refusal.series };
+        Err(Refusal { decision: grant.decision, series, ..refusal })
+    }
+
     /// What decides whether something long that is being granted may stay: for a peer's, the facts; for our own, the
     /// upstream it goes through. `None` for callers from outside, whose requests end with their connection.
-    pub(crate) fn subject(&self, view: &View, ask: &Ask<'_>, pool: &Pool) -> Option<Subject> {
+    pub(crate) fn subject(&self, view: &View, ask: &Ask<'_>, grant: &Grant) -> Option<Subject> {
+        let (pool, passport) = (&grant.pool, grant.passport.as_deref());
+        let seen = passport.map_or(ask.headers, |passport| passport.headers(ask.headers));
         match (&self.role, &pool.destination) {
             (Role::Inbound { port }, _) => Some(Subject::Held(Box::new(Facts {
                 principal: self.principal.clone(),
                 method: ask.method.to_owned(),
                 path: ask.path.to_owned(),
                 host: ask.host.to_owned(),
-                headers: ask.headers.only(view.snapshot.rules.headers_read(), self.side()),
+                headers: seen.only(view.snapshot.rules.headers_read(), self.side()),
                 source_ip: self.peer_ip,
+                remote_ip: self.remote_ip(view, ask.headers),
+                destination_ip: self.local_ip,
                 port: *port,
                 protocol: ask.protocol,
                 sni: self.sni.clone(),
+                claims: passport.and_then(Passport::kept),
             }))),
             (_, Destination::Mesh(upstream)) => {
                 Some(Subject::UpstreamTunnel { upstream: pool.name.clone(), id: Rc::from(upstream.id.as_str()) })
@@ -380,7 +376,28 @@ impl Session {
         }
     }
 
-    fn request<'a>(&'a self, ask: &Ask<'a>, port: u16, headers: &'a HeaderMap) -> policy::Request<'a> {
+    /// Address of the original caller. Only a gateway of the model is believed about it, as it writes the header anew:
+    /// anybody else could name any address (CVE-2024-45806). A gateway that names none leaves it unknown, which satisfies
+    /// no ALLOW and every DENY.
+    fn remote_ip(&self, view: &View, headers: Headers<'_>) -> Option<IpAddr> {
+        let gateways = &view.snapshot.gateways;
+        match (&self.role, &self.principal) {
+            (Role::Inbound { .. }, Some(peer)) if gateways.contains(&**peer) => {
+                let list = std::str::from_utf8(headers.last("x-forwarded-for")?).ok()?;
+                list.rsplit(',').next()?.trim().parse().ok()
+            }
+            _ => Some(self.peer_ip),
+        }
+    }
+
+    pub(crate) fn request<'a>(
+        &'a self,
+        view: &View,
+        ask: &Ask<'a>,
+        port: u16,
+        headers: &'a HeaderMap,
+        claims: Option<&'a Value>,
+    ) -> policy::Request<'a> {
         policy::Request {
             principal: self.principal.as_deref(),
             method: ask.method,
@@ -388,16 +405,36 @@ impl Session {
             host: ask.host,
             headers,
             source_ip: Some(self.peer_ip),
-            remote_ip: None,
+            remote_ip: self.remote_ip(view, ask.headers),
+            destination_ip: self.local_ip,
             port,
             protocol: ask.protocol,
             sni: self.sni.as_deref(),
-            jwt: None,
+            jwt: claims,
+        }
+    }
+
+    /// When the right to something long ends that a token gave.
+    pub(crate) fn ends(&self, grant: &Grant) -> Option<Instant> {
+        let until = grant.passport.as_ref()?.until()?;
+        let left = until.duration_since(self.worker.clock().now()).unwrap_or_default();
+        daemon::instant().checked_add(left)
+    }
+
+    /// Counts a decision. What Ward does to test itself is nobody's traffic.
+    pub(crate) fn tally(&self, view: &View, ask: &Ask<'_>, allowed: bool, reason: &str) {
+        let outcome = match (allowed, view.snapshot.dry_run) {
+            (true, _) => tally::Outcome::Allow,
+            (false, true) => tally::Outcome::DryRun,
+            (false, false) => tally::Outcome::Deny,
+        };
+        if !self.is_probe(ask) {
+            self.worker.tally().count(outcome, reason);
         }
     }
 
     /// The record of a decision; `None` is a refusal before any rule was asked.
-    fn record(
+    pub(crate) fn record(
         &self,
         view: &View,
         ask: &Ask<'_>,
@@ -437,6 +474,10 @@ impl Session {
             request_id: ask.headers.first("x-request-id").map(text).unwrap_or_default(),
             status: if allowed || view.snapshot.dry_run { 0 } else { 403 },
             probe: matches!(self.role, Role::Inbound { .. } | Role::Gateway { .. }) && self.is_probe(ask),
+            remote_ip: request.remote_ip.map(|ip| ip.to_string()).unwrap_or_default(),
+            destination_ip: request.destination_ip.map(|ip| ip.to_string()).unwrap_or_default(),
+            claims: request.jwt.map(|claims| view.snapshot.tokens.recorded(claims)).unwrap_or_default(),
+            token_issuer: request.jwt.and_then(|claims| claims.get("iss")?.as_str()).unwrap_or_default().to_owned(),
             ..DecisionRecord::default()
         }
     }

@@ -9,9 +9,12 @@ use std::{
 
 use daemon::SettingsError;
 use identity::{Bundle, CipherSuite, Group, Svid};
-use model::{TrustDomain, istio::AuthorizationPolicy};
+use model::{
+    TrustDomain,
+    istio::{AuthorizationPolicy, RequestAuthentication},
+};
 use serde::{Deserialize, Deserializer};
-use wire::v1::resources::{Policy, Upstream, Workload};
+use wire::v1::resources::{Authentication, KeySet, Policy, Upstream, Workload};
 
 use crate::{
     limits::Limits,
@@ -47,6 +50,10 @@ pub struct Settings {
     /// `off`, `stdout` or a file.
     #[serde(default)]
     pub access_log: AccessLog,
+    /// Where decisions of strict and critical flows are kept until the control plane has them, or without one until they
+    /// are logged; `audit` in the state directory of `control` when absent.
+    #[serde(default)]
+    pub audit_dir: Option<PathBuf>,
     /// How long a drain may take before connections are cut.
     #[serde(default = "drain_timeout", deserialize_with = "duration")]
     pub drain_timeout: Duration,
@@ -119,7 +126,8 @@ pub struct IdentityFiles {
     pub trust_domain: TrustDomain,
 }
 
-/// The resources a control plane would send, written by hand. Policies are AuthorizationPolicy documents.
+/// The resources a control plane would send, written by hand. Policies are AuthorizationPolicy documents, authentications
+/// RequestAuthentication ones.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StaticResources {
@@ -131,6 +139,12 @@ pub struct StaticResources {
     /// Who may do what here.
     #[serde(default)]
     pub policies: Vec<AuthorizationPolicy>,
+    /// Whose tokens count here.
+    #[serde(default)]
+    pub authentications: Vec<RequestAuthentication>,
+    /// The keys behind each `jwksUri`: nothing is fetched here.
+    #[serde(default)]
+    pub key_sets: Vec<KeySet>,
 }
 
 /// The control plane and how to join it.
@@ -191,6 +205,11 @@ impl Settings {
         Ok(self)
     }
 
+    /// Where the audit spool is; `None` without a setting and without a control plane.
+    pub fn audit_directory(&self) -> Option<PathBuf> {
+        self.audit_dir.clone().or_else(|| self.control.as_ref().map(|control| control.state_dir.join("audit")))
+    }
+
     /// The identity that the `identity` section names, read from its files.
     pub fn static_identity(&self) -> Result<Identity, SettingsError> {
         let files = self.identity.as_ref().ok_or_else(|| SettingsError::invalid("identity", "missing"))?;
@@ -212,10 +231,17 @@ impl Settings {
                 .map_err(|e| SettingsError::invalid(format!("static.policies[{i}]"), e.to_string()))?;
             Ok(Policy { name: format!("{}/{}", policy.metadata.namespace, policy.metadata.name), document })
         });
+        let authentications = section.authentications.iter().enumerate().map(|(i, one)| {
+            let document = serde_json::to_string(one)
+                .map_err(|e| SettingsError::invalid(format!("static.authentications[{i}]"), e.to_string()))?;
+            Ok(Authentication { name: format!("{}/{}", one.metadata.namespace, one.metadata.name), document })
+        });
         Ok(Resources {
             workload: section.workload.clone(),
             upstreams: section.upstreams.clone(),
             policies: policies.collect::<Result<_, SettingsError>>()?,
+            authentications: authentications.collect::<Result<_, SettingsError>>()?,
+            key_sets: section.key_sets.clone(),
             bundles: Vec::new(),
         })
     }

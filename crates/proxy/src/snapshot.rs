@@ -12,16 +12,16 @@ use identity::{Bundle, ClientOptions, PrivateKey, ServerOptions, Svid};
 use model::{
     SpiffeId,
     allow::PathPattern,
-    istio::{Action, AuthorizationPolicy},
+    istio::{AUDIT_ANNOTATION, Action, AuthorizationPolicy},
 };
-use policy::RuleSet;
+use policy::{RuleSet, Semantics};
 use rustls::{
     ClientConfig, ServerConfig,
     pki_types::{CertificateDer, ServerName, pem::PemObject},
 };
 use wire::v1::resources as wire_resources;
 
-use crate::settings::Settings;
+use crate::{settings::Settings, tokens::Tokens};
 
 /// What a control plane or a static file tells a proxy.
 #[derive(Clone, Debug, Default)]
@@ -32,6 +32,10 @@ pub struct Resources {
     pub upstreams: Vec<wire_resources::Upstream>,
     /// Who may do what here.
     pub policies: Vec<wire_resources::Policy>,
+    /// Whose tokens count here.
+    pub authentications: Vec<wire_resources::Authentication>,
+    /// Keys of those issuers whose documents say only where the keys are.
+    pub key_sets: Vec<wire_resources::KeySet>,
     /// Roots by trust domain. When one is of our own domain it replaces the roots of [`Identity::bundle`].
     pub bundles: Vec<wire_resources::Bundle>,
 }
@@ -194,10 +198,18 @@ pub struct Snapshot {
     pub namespace: Arc<str>,
     /// Own identity.
     pub id: SpiffeId,
+    /// Some flow is `strict` or `critical`: denials too are recorded in full, and on disk.
+    pub audits_strictly: bool,
     /// Refusals are recorded and let through.
     pub dry_run: bool,
+    /// Whose reading of requests and policies holds.
+    pub semantics: Semantics,
     /// Who may do what here.
     pub rules: RuleSet,
+    /// Whose tokens count here.
+    pub tokens: Tokens,
+    /// Identities of the gateways that are believed about the address of a caller.
+    pub gateways: BTreeSet<String>,
     /// What the application serves.
     pub services: Vec<Service>,
     /// Where it may connect to.
@@ -271,7 +283,16 @@ impl Compiler<'_> {
         let upstreams = self.upstreams(&resources.upstreams, trust_domain.as_str());
         let upstream_by_host = self.hosts(&upstreams);
         let listeners = self.listeners(&workload.listeners, &upstreams);
-        let (rules, admitted) = self.policies(workload, trust_domain.as_str(), &resources.policies);
+        let semantics = if workload.compat_istio { Semantics::Istio } else { Semantics::Ward };
+        let subject = subject(workload, trust_domain.as_str());
+        let documents = self.documents(&resources.policies);
+        let (rules, admitted) = self.policies(semantics, &subject, &documents);
+        let tokens = Tokens::compile(semantics, &subject, &resources.authentications, &resources.key_sets);
+        let tokens = tokens.map_err(|errors| self.errors.extend(errors)).unwrap_or_default().reading(&documents);
+        let audits_strictly = resources.policies.iter().any(|policy| is_strict(&policy.document));
+        if audits_strictly && self.settings.audit_directory().is_none() {
+            self.error("policies", "a flow is `strict` or `critical`, and its records have no place: set `audit_dir`");
+        }
         let inbound_tls = match inbound_tls {
             Ok(config) => Some(config),
             Err(e) => {
@@ -285,8 +306,12 @@ impl Compiler<'_> {
                 node: workload.node.as_str().into(),
                 namespace: workload.namespace.as_str().into(),
                 id: svid.id.clone(),
+                audits_strictly,
                 dry_run: workload.dry_run,
+                semantics,
                 rules,
+                tokens,
+                gateways: workload.gateways.iter().cloned().collect(),
                 services,
                 upstreams,
                 upstream_by_host,
@@ -544,12 +569,7 @@ impl Compiler<'_> {
         })
     }
 
-    fn policies(
-        &mut self,
-        workload: &wire_resources::Workload,
-        trust_domain: &str,
-        policies: &[wire_resources::Policy],
-    ) -> (Option<RuleSet>, Admitted) {
+    fn documents(&mut self, policies: &[wire_resources::Policy]) -> Vec<AuthorizationPolicy> {
         let mut documents = Vec::new();
         for (i, policy) in policies.iter().enumerate() {
             match serde_json::from_str::<AuthorizationPolicy>(&policy.document) {
@@ -557,15 +577,20 @@ impl Compiler<'_> {
                 Err(e) => self.error(format!("policies[{i}]"), format!("`{}`: {e}", policy.name)),
             }
         }
-        let subject = policy::Workload {
-            namespace: workload.namespace.clone(),
-            labels: workload.labels.clone().into_iter().collect(),
-            root_namespace: workload.root_namespace.clone(),
-            trust_domain: trust_domain.to_owned(),
-            aliases: Vec::new(),
-        };
-        match RuleSet::compile(&subject, &documents) {
-            Ok(rules) => (Some(rules), admitted(&documents)),
+        documents
+    }
+
+    fn policies(
+        &mut self,
+        semantics: Semantics,
+        subject: &policy::Workload,
+        documents: &[AuthorizationPolicy],
+    ) -> (Option<RuleSet>, Admitted) {
+        match RuleSet::compile_as(semantics, subject, documents) {
+            Ok(rules) => {
+                let admitted = admitted(&rules, subject, documents);
+                (Some(rules), admitted)
+            }
             Err(errors) => {
                 for error in errors {
                     self.error("policies", error);
@@ -576,15 +601,34 @@ impl Compiler<'_> {
     }
 }
 
+/// What policies select, and how they name peers.
+fn subject(workload: &wire_resources::Workload, trust_domain: &str) -> policy::Workload {
+    policy::Workload {
+        namespace: workload.namespace.clone(),
+        labels: workload.labels.clone().into_iter().collect(),
+        root_namespace: workload.root_namespace.clone(),
+        trust_domain: trust_domain.to_owned(),
+        aliases: workload.aliases.clone(),
+    }
+}
+
+/// Whether a policy asks that no request pass without a durable record.
+fn is_strict(document: &str) -> bool {
+    // One that cannot be read is refused elsewhere.
+    let document = serde_json::from_str::<AuthorizationPolicy>(document).ok();
+    let level = document.as_ref().and_then(|d| d.metadata.annotations.get(AUDIT_ANNOTATION));
+    level.is_some_and(|level| matches!(level.as_str(), "strict" | "critical"))
+}
+
 /// Over-approximates on purpose: every request is decided again anyway; this only says whose open connections are
 /// certainly without any right.
-fn admitted(documents: &[AuthorizationPolicy]) -> Admitted {
-    let mut allowing = documents.iter().filter(|d| d.spec.action == Action::Allow).peekable();
-    if allowing.peek().is_none() {
+fn admitted(rules: &RuleSet, subject: &policy::Workload, documents: &[AuthorizationPolicy]) -> Admitted {
+    // No ALLOW policy that counts: dry runs do not.
+    if rules.allows_by_default() {
         return Admitted::Anyone;
     }
     let mut set = BTreeSet::new();
-    for rule in allowing.flat_map(|d| &d.spec.rules) {
+    for rule in documents.iter().filter(|d| d.spec.action == Action::Allow).flat_map(|d| &d.spec.rules) {
         if rule.from.is_empty() {
             return Admitted::Anyone;
         }
@@ -592,10 +636,14 @@ fn admitted(documents: &[AuthorizationPolicy]) -> Admitted {
             if from.source.principals.is_empty() || from.source.principals.iter().any(|p| p.contains('*')) {
                 return Admitted::Anyone;
             }
-            set.extend(from.source.principals.iter().map(|p| match p.starts_with("spiffe://") {
-                true => p.clone(),
-                false => format!("spiffe://{p}"),
-            }));
+            for principal in &from.source.principals {
+                let principal = principal.strip_prefix("spiffe://").unwrap_or(principal);
+                set.insert(format!("spiffe://{principal}"));
+                // Aliases, and `cluster.local`, mean the own trust domain too.
+                if let Some((_, path)) = principal.split_once('/') {
+                    set.insert(format!("spiffe://{}/{path}", subject.trust_domain));
+                }
+            }
         }
     }
     Admitted::Only(set)

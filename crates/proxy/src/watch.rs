@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::session::Facts;
+use crate::ask::Facts;
 
 /// How often deadlines are looked at.
 pub(crate) const TICK: Duration = Duration::from_millis(100);
@@ -31,6 +31,8 @@ pub(crate) struct Watch {
     deadline: Cell<Option<Instant>>,
     expired: Cell<bool>,
     cut: Cell<bool>,
+    /// The right to this connection ends then, whatever moves on it.
+    ends: Cell<Option<Instant>>,
     idle: Cell<bool>,
     draining: Cell<bool>,
     waker: RefCell<Option<Waker>>,
@@ -65,6 +67,7 @@ impl Watch {
             deadline: Cell::new(None),
             expired: Cell::new(false),
             cut: Cell::new(false),
+            ends: Cell::new(None),
             idle: Cell::new(false),
             draining: Cell::new(false),
             waker: RefCell::new(None),
@@ -76,6 +79,11 @@ impl Watch {
     pub(crate) fn until(&self, now: Instant, limit: Duration) {
         self.deadline.set(now.checked_add(limit));
         self.expired.set(false);
+    }
+
+    /// Cuts the connection at this moment.
+    pub(crate) fn ends(&self, at: Option<Instant>) {
+        self.ends.set(at);
     }
 
     /// Whether a drain that begins now may close the connection at once.
@@ -100,6 +108,9 @@ impl Watch {
     }
 
     fn tick(&self, now: Instant) {
+        if self.ends.get().is_some_and(|end| end <= now) {
+            self.cut();
+        }
         if !self.expired.get() && self.deadline.get().is_some_and(|d| d <= now) {
             self.expired.set(true);
             self.wake();

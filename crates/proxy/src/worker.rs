@@ -12,6 +12,7 @@ use std::{
 
 use arc_swap::{ArcSwapOption, Cache};
 use daemon::{Clock, Tasks};
+use identity::token::TokenCache;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use wire::v1::DecisionRecord;
@@ -19,6 +20,7 @@ use wire::v1::DecisionRecord;
 use crate::{
     accept, access_log,
     account::{Labels, Outcome, Series},
+    audit_spool::AuditSpool,
     fault::{Blame, Fault},
     limits::Limits,
     listeners::{Bound, Kind},
@@ -27,6 +29,7 @@ use crate::{
     records::Dropped,
     session::Session,
     snapshot::Snapshot,
+    tally::Tally,
     view::View,
     watch::{Registry, Subject, TICK},
 };
@@ -47,6 +50,9 @@ pub(crate) struct Worker {
     view: RefCell<Option<Rc<View>>>,
     registry: Rc<Registry>,
     series: RefCell<HashMap<Labels, Arc<Series>>>,
+    tally: Arc<Tally>,
+    /// Tokens found good before, so that their signatures need no second look.
+    tokens: RefCell<TokenCache>,
     /// Lines logged because of strangers, and in which second.
     lines: Cell<(u64, u32)>,
 }
@@ -76,6 +82,8 @@ impl Worker {
     async fn run(shared: Arc<Shared>, index: usize) {
         let worker = Rc::new(Self {
             cache: RefCell::new(Cache::new(shared.snapshot.clone())),
+            tally: shared.tallies.add(),
+            tokens: RefCell::default(),
             shared,
             index,
             view: RefCell::new(None),
@@ -227,9 +235,43 @@ impl Worker {
         self.shared.nonces.is_live(nonce, self.clock().unix_ms())
     }
 
+    /// Where this worker counts decisions.
+    pub(crate) fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// Counts a refused token.
+    pub(crate) fn refused_token(&self, issuer: &str, check: &'static str) {
+        self.shared.tallies.refuse(issuer, check);
+    }
+
+    /// Lends the tokens that this worker has found good before.
+    pub(crate) fn with_token_cache<T>(&self, ask: impl FnOnce(&mut TokenCache) -> T) -> T {
+        ask(&mut self.tokens.borrow_mut())
+    }
+
     /// Hands a decision record on.
     pub(crate) fn record(&self, record: DecisionRecord) -> Result<(), Dropped> {
         self.shared.decisions.push(record)
+    }
+
+    /// The durable spool.
+    pub(crate) fn audit(&self) -> Option<&AuditSpool> {
+        self.shared.audit.as_ref()
+    }
+
+    /// Says what became of a request whose decision is in the durable spool.
+    pub(crate) fn audit_outcome(&self, decision: &str, outcome: &Outcome) {
+        if let Some(audit) = self.audit() {
+            audit.outcome(&wire::v1::Outcome {
+                decision: decision.to_owned(),
+                status: outcome.status.into(),
+                flag: outcome.flag.to_owned(),
+                bytes_in: outcome.bytes_in,
+                bytes_out: outcome.bytes_out,
+                duration_us: u64::try_from(outcome.duration.as_micros()).unwrap_or(u64::MAX),
+            });
+        }
     }
 
     /// The counters for these labels; beyond the limit all share one.

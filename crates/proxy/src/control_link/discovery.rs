@@ -77,6 +77,8 @@ impl Set {
             workload,
             upstreams: self.upstreams.values().map(|v| v.resource.clone()).collect(),
             policies: self.policies.values().map(|v| v.resource.clone()).collect(),
+            authentications: Vec::new(),
+            key_sets: Vec::new(),
             bundles: self.bundles.values().map(|v| v.resource.clone()).collect(),
         })
     }

@@ -2,10 +2,12 @@
 use std::{io::Write, net::IpAddr};
 
 use daemon::Clock;
+use http::HeaderMap;
 
 use crate::{
+    ask::Headers,
     decision_id,
-    fault::{problem, title},
+    fault::{CHALLENGE, problem, title},
     h1::head::{Length, RequestHead, ResponseHead},
     headers::{Action, REQUEST_INDEX, RESPONSE_INDEX, Side, is_request_id, is_traceparent},
 };
@@ -18,6 +20,8 @@ pub(crate) struct Additions<'a> {
     pub(crate) peer_ip: IpAddr,
     /// The gateway's listener is TLS.
     pub(crate) tls: bool,
+    /// Headers instead of those that came, where tokens were looked at.
+    pub(crate) rewritten: Option<&'a HeaderMap>,
     pub(crate) clock: &'a Clock,
 }
 
@@ -52,22 +56,24 @@ pub(crate) fn request(out: &mut Vec<u8>, head: &RequestHead<'_>, target: Target<
     out.extend_from_slice(b" HTTP/1.1\r\n");
     line(out, b"host", target.host.as_bytes());
     let (mut has_id, mut has_trace) = (false, false);
-    for header in head.headers {
-        let name = header.name.as_bytes();
+    // Of rewritten ones those for one hop are out already, and what is set by us may not be named away.
+    let headers = add.rewritten.map_or(Headers::Raw(head.headers), Headers::Map);
+    let one_hop = |name: &[u8]| add.rewritten.is_none() && head.nominated.contains(name);
+    headers.each(|name, value| {
         let keep = match index.action(add.side, name) {
-            Action::Keep | Action::Append => !name.eq_ignore_ascii_case(b"host") && !head.nominated.contains(name),
+            Action::Keep | Action::Append => !name.eq_ignore_ascii_case(b"host") && !one_hop(name),
             Action::SetIfAbsent if name.len() == 12 => {
-                let keep = !has_id && is_request_id(header.value);
+                let keep = !has_id && is_request_id(value);
                 has_id |= keep;
                 keep
             }
             Action::SetIfAbsent | Action::KeepIfValid => {
-                let keep = !has_trace && is_traceparent(header.value);
+                let keep = !has_trace && is_traceparent(value);
                 has_trace |= keep;
                 keep
             }
             Action::Trailers => {
-                if header.value.split(|b| *b == b',').any(|t| t.trim_ascii().eq_ignore_ascii_case(b"trailers")) {
+                if value.split(|b| *b == b',').any(|t| t.trim_ascii().eq_ignore_ascii_case(b"trailers")) {
                     // With an upgrade, Connection is written below and says the same.
                     let connection: &[u8] = if upgrade.is_some() { b"" } else { b"connection: te\r\n" };
                     out.extend_from_slice(b"te: trailers\r\n");
@@ -78,9 +84,9 @@ pub(crate) fn request(out: &mut Vec<u8>, head: &RequestHead<'_>, target: Target<
             Action::Remove | Action::Set | Action::Framing | Action::Read => false,
         };
         if keep {
-            line(out, name, header.value);
+            line(out, name, value);
         }
-    }
+    });
     match head.body {
         Length::Known(0) if !head.has_length => {}
         Length::Known(n) => {
@@ -172,6 +178,9 @@ pub(crate) fn refusal(out: &mut Vec<u8>, status: u16, decision: Option<&str>, is
         title(status),
         body.len()
     );
+    if status == 401 {
+        line(out, b"www-authenticate", CHALLENGE.as_bytes());
+    }
     if close {
         out.extend_from_slice(b"connection: close\r\n");
     }

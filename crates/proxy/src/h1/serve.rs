@@ -11,6 +11,7 @@ use std::{
 use crate::{
     access_log,
     account::{Outcome, Series},
+    ask::{Ask, Headers},
     conn::Conn,
     fault::Fault,
     h1::{
@@ -19,7 +20,7 @@ use crate::{
         render::{self, Additions, Target},
     },
     pool::{Lease, Pool},
-    session::{Ask, Grant, Headers, Refusal, Role, Session, host_name},
+    session::{Grant, Refusal, Role, Session},
     tunnel,
     view::View,
     watch::{Interrupted, Subject, Watch},
@@ -98,6 +99,9 @@ pub(crate) async fn serve(session: &Session, mut conn: Conn, watch: &Rc<Watch>) 
             Err(_) => return End::Closed,
         };
         conn.consume(plan.bytes);
+        if matches!(&plan.verdict, Verdict::Grant(grant) if grant.commit.is_some()) {
+            plan = Box::pin(keep(session, &view, plan)).await;
+        }
         let result = match &plan.verdict {
             Verdict::Tunnel(pool, series) => {
                 let (pool, series) = (pool.clone(), series.clone());
@@ -116,6 +120,7 @@ pub(crate) async fn serve(session: &Session, mut conn: Conn, watch: &Rc<Watch>) 
                     Step::Upgraded(result, lease) => {
                         finish(session, &plan, &result, started, daemon::instant());
                         let idle = session.worker.limits().tunnel_idle_timeout;
+                        watch.ends(session.ends(grant));
                         if let Some(subject) = plan.subject.take() {
                             *watch.subject.borrow_mut() = subject;
                         }
@@ -135,6 +140,18 @@ pub(crate) async fn serve(session: &Session, mut conn: Conn, watch: &Rc<Watch>) 
             return End::Closed;
         }
     }
+}
+
+/// No record, no request.
+async fn keep(session: &Session, view: &Rc<View>, plan: Plan) -> Plan {
+    let verdict = match plan.verdict {
+        Verdict::Grant(grant) => match session.keep(grant, view).await {
+            Ok(grant) => Verdict::Grant(grant),
+            Err(refusal) => Verdict::Refusal(refusal),
+        },
+        verdict => verdict,
+    };
+    Plan { verdict, ..plan }
 }
 
 enum Next {
@@ -190,7 +207,11 @@ fn plan(session: &Session, view: &Rc<View>, bytes: &[u8], rendered: &mut Vec<u8>
     if path_and_query.contains('#') || !query.is_none_or(|q| q.bytes().all(|b| (0x21..0x7f).contains(&b))) {
         return Err(Fault::Malformed("target"));
     }
-    let path = policy::normalize_path(raw_path).map_err(Fault::Path)?;
+    let semantics = view.snapshot.semantics;
+    if !semantics.knows_method(head.method) {
+        return Err(Fault::Malformed("method"));
+    }
+    let path = semantics.normalize(raw_path).map_err(Fault::Path)?;
     if path == "*" && head.method != "OPTIONS" {
         return Err(Fault::Malformed("target"));
     }
@@ -198,8 +219,10 @@ fn plan(session: &Session, view: &Rc<View>, bytes: &[u8], rendered: &mut Vec<u8>
     let ask = Ask {
         method: head.method,
         path: &path,
+        query,
         host,
         headers: Headers::Raw(head.headers),
+        nominated: Some(&head.nominated),
         protocol: policy::Protocol::Http,
         http2: false,
     };
@@ -207,14 +230,17 @@ fn plan(session: &Session, view: &Rc<View>, bytes: &[u8], rendered: &mut Vec<u8>
     let verdict = match session.admit(view, &ask) {
         Ok(grant) => {
             if upgrade {
-                subject = session.subject(view, &ask, &grant.pool);
+                subject = session.subject(view, &ask, &grant);
             }
+            let rewritten = grant.passport.as_ref().and_then(|passport| passport.rewritten.as_ref());
+            let query = rewritten.map_or(query, |rewritten| rewritten.query.as_deref());
             let target = Target { path: grant.path.as_deref().unwrap_or(&path), query, host };
             let add = Additions {
                 side: session.side(),
                 client_cert: &session.client_cert,
                 peer_ip: session.peer_ip,
                 tls: matches!(session.role, Role::Gateway { tls: true, .. }),
+                rewritten: rewritten.map(|rewritten| &rewritten.headers),
                 clock: session.worker.clock(),
             };
             rendered.clear();
@@ -280,23 +306,13 @@ fn connect_plan(session: &Session, view: &Rc<View>, head: &RequestHead<'_>) -> R
         Role::HttpProxy => view.upstream_for_host(head.target),
         _ => None,
     };
-    let ask = Ask {
-        method: "",
-        path: "",
-        host: host_name(head.target),
-        headers: Headers::Raw(head.headers),
-        protocol: policy::Protocol::Tcp,
-        http2: false,
-    };
+    let ask = Ask::tcp(head.target, Headers::Raw(head.headers), false);
     let verdict = match pool {
         None => Verdict::Refusal(session.refuse(view, None, Fault::NoRoute)),
-        Some(pool) => {
-            let ask = Ask { host: head.target, ..ask };
-            match session.admit(view, &ask) {
-                Ok(grant) => Verdict::Tunnel(pool.clone(), grant.series),
-                Err(refusal) => Verdict::Refusal(refusal),
-            }
-        }
+        Some(pool) => match session.admit(view, &ask) {
+            Ok(grant) => Verdict::Tunnel(pool.clone(), grant.series),
+            Err(refusal) => Verdict::Refusal(refusal),
+        },
     };
     Ok(Plan {
         bytes: head.bytes,
@@ -506,6 +522,9 @@ fn finish(session: &Session, plan: &Plan, result: &Served, started: Instant, now
         bytes_out: result.bytes_out,
     };
     series.record(&outcome);
+    if let Verdict::Grant(Grant { is_audited: true, decision: Some(decision), .. }) = &plan.verdict {
+        session.worker.audit_outcome(decision, &outcome);
+    }
     if let Some(request) = &plan.log {
         session.worker.log_access(&access_log::Line {
             request,

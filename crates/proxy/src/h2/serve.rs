@@ -5,12 +5,14 @@ use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header, uri::PathAndQuery};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use policy::Semantics;
 
 use crate::{
     access_log,
     account::Series,
+    ask::{Ask, Headers},
     conn::Conn,
-    fault::{Fault, problem},
+    fault::{CHALLENGE, Fault, problem},
     h1::{head::is_authority, render::Additions},
     h2::{
         Account, Active, LocalExecutor, Log, Passing,
@@ -20,7 +22,7 @@ use crate::{
     hbone,
     limits::Limits,
     prefixed::Prefixed,
-    session::{Ask, Grant, Headers, Refusal, Role, Session},
+    session::{Grant, Refusal, Role, Session},
     snapshot::Protocol,
     watch::{Interrupted, Watch},
 };
@@ -97,15 +99,17 @@ async fn handle(session: &Rc<Session>, request: Request<Incoming>, stream: Activ
     if request.method() == Method::CONNECT {
         return hbone::accept(session, &view, request, stream).await;
     }
-    let facts = match facts(&request, session.worker.limits()) {
+    let facts = match facts(&request, view.snapshot.semantics, session.worker.limits()) {
         Ok(facts) => facts,
         Err(fault) => return refuse(session.refuse(&view, None, fault), started),
     };
     let ask = Ask {
         method: request.method().as_str(),
         path: &facts.path,
+        query: facts.query.as_deref(),
         host: &facts.host,
         headers: Headers::Map(request.headers()),
+        nominated: None,
         protocol: policy::Protocol::Http,
         http2: true,
     };
@@ -116,7 +120,11 @@ async fn handle(session: &Rc<Session>, request: Request<Incoming>, stream: Activ
         decision: None,
         reason: None,
     });
-    match session.admit(&view, &ask) {
+    let admitted = match session.admit(&view, &ask) {
+        Ok(grant) => session.keep(grant, &view).await,
+        refused => refused,
+    };
+    match admitted {
         Err(refusal) => answer(refusal, started, log),
         Ok(grant) if grant.probe => {
             let mut response = Response::new(Passing::Empty);
@@ -128,7 +136,7 @@ async fn handle(session: &Rc<Session>, request: Request<Incoming>, stream: Activ
         Ok(grant) => {
             let log =
                 log.map(|log| Log { upstream: Some(grant.pool.name.clone()), decision: grant.decision.clone(), ..log });
-            forward(session, &grant, request, &facts, started, stream, log).await
+            forward(session, grant, request, facts, started, stream, log).await
         }
     }
 }
@@ -144,18 +152,19 @@ fn account(series: &Arc<Series>, started: Instant, status: u16, flag: &'static s
         response_bytes: Rc::default(),
         active: None,
         log,
+        audited: None,
     }
 }
 
 /// What a request is about.
 struct Facts {
-    /// Normalized.
+    /// In the normal form of the semantics in force.
     path: String,
     query: Option<String>,
     host: String,
 }
 
-fn facts(request: &Request<Incoming>, limits: &Limits) -> Result<Facts, Fault> {
+fn facts(request: &Request<Incoming>, semantics: Semantics, limits: &Limits) -> Result<Facts, Fault> {
     let uri = request.uri();
     let target = uri.path_and_query().map_or(0, |p| p.as_str().len());
     if target > limits.target_bytes_max {
@@ -177,23 +186,32 @@ fn facts(request: &Request<Incoming>, limits: &Limits) -> Result<Facts, Fault> {
         return Err(Fault::Malformed("host"));
     }
     let method = request.method().as_str();
-    if !method.bytes().all(|b| b.is_ascii_uppercase() || matches!(b, b'-' | b'_')) {
+    let written = method.bytes().all(|b| b.is_ascii_uppercase() || matches!(b, b'-' | b'_'));
+    if !written || !semantics.knows_method(method) {
         return Err(Fault::Malformed("method"));
     }
-    let path = policy::normalize_path(uri.path()).map_err(Fault::Path)?.into_owned();
+    let path = semantics.normalize(uri.path()).map_err(Fault::Path)?.into_owned();
     Ok(Facts { path, query: uri.query().map(str::to_owned), host: host.to_owned() })
 }
 
 async fn forward(
     session: &Rc<Session>,
-    grant: &Grant,
+    mut grant: Grant,
     request: Request<Incoming>,
-    facts: &Facts,
+    mut facts: Facts,
     started: Instant,
     stream: Active,
     log: Option<Log>,
 ) -> Response<Passing> {
-    let failed = |fault, log| answer(Refusal { fault, decision: None, series: grant.series.clone() }, started, log);
+    let rewritten = grant.passport.take().and_then(|passport| passport.rewritten);
+    let grant = grant;
+    let audited = || grant.decision.clone().filter(|_| grant.is_audited).map(|decision| (session.clone(), decision));
+    let failed = |fault: Fault, log: Option<Log>| {
+        let mut account = account(&grant.series, started, fault.status(), fault.flag(), None);
+        account.log = log.map(|log| Log { reason: Some(fault.code()), ..log });
+        account.audited = audited();
+        refusal_response(fault, None)
+    };
     let worker = &session.worker;
     let side = session.side();
     let sender = match (&grant.pool.destination, grant.pool.protocol()) {
@@ -210,11 +228,15 @@ async fn forward(
         client_cert: &session.client_cert,
         peer_ip: session.peer_ip,
         tls: matches!(session.role, Role::Gateway { tls: true, .. }),
+        rewritten: None,
         clock: worker.clock(),
     };
+    if let Some(rewritten) = rewritten {
+        (parts.headers, facts.query) = (rewritten.headers, rewritten.query);
+    }
     fields::request(&mut parts.headers, &add, &facts.host);
     let http1 = matches!(sender, Sender::Http1(..));
-    let Some(uri) = uri(grant.path.as_deref().unwrap_or(&facts.path), facts, http1) else {
+    let Some(uri) = uri(grant.path.as_deref().unwrap_or(&facts.path), &facts, http1) else {
         return failed(Fault::Malformed("target"), log);
     };
     parts.uri = uri;
@@ -252,6 +274,7 @@ async fn forward(
     account.request_bytes = request_bytes;
     account.response_bytes = bytes.clone();
     account.active = Some(stream);
+    account.audited = audited();
     Response::from_parts(parts, Passing::Streaming { incoming, bytes, side, account: Some(account) })
 }
 
@@ -286,5 +309,8 @@ fn refusal_response(fault: Fault, decision: Option<&str>) -> Response<Passing> {
     let mut response = Response::new(Passing::Whole(Some(body)));
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_GATEWAY);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    if status == 401 {
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(CHALLENGE));
+    }
     response
 }

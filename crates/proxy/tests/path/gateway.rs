@@ -12,8 +12,8 @@ use crate::{
 
 pub struct Gateway {
     pub address: SocketAddr,
-    node: Node,
-    _orders: Node,
+    pub node: Node,
+    pub orders: Node,
 }
 
 fn route(methods: &[&str], path: &str, strip: &str) -> Route {
@@ -56,12 +56,12 @@ fn gateway(mesh: &Mesh, app: SocketAddr, tls: &str) -> Gateway {
             ..upstream("orders", 8080, "http", &[orders.inbound()])
         }],
         policies: vec![policy],
-        bundles: Vec::new(),
+        ..Resources::default()
     };
     let mut identity = mesh.identity("edge");
     identity.server_certificates.insert(8443, mesh.server_certificate(&["shop.example"]));
     let node = mesh.node_with(identity, "", resources).unwrap_or_else(|e| panic!("{e:?}"));
-    Gateway { address: node.address(&Kind::Gateway(8443)), node, _orders: orders }
+    Gateway { address: node.address(&Kind::Gateway(8443)), node, orders }
 }
 
 pub fn plain_gateway(mesh: &Mesh, app: SocketAddr) -> Gateway {

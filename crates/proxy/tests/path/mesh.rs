@@ -101,8 +101,8 @@ impl Mesh {
         upstreams: Vec<Upstream>,
         policies: Vec<Policy>,
     ) -> Node {
-        let resources =
-            Resources { workload: Workload { services, ..workload(name) }, upstreams, policies, bundles: Vec::new() };
+        let workload = Workload { services, ..workload(name) };
+        let resources = Resources { workload, upstreams, policies, ..Resources::default() };
         self.node(name, &format!("inbound: 127.0.0.1:0\nhttp_proxy: 127.0.0.1:0\n{settings}"), resources)
     }
 
