@@ -6,6 +6,8 @@
 mod cache;
 mod json;
 mod keys;
+#[cfg(test)]
+mod signer;
 
 use std::{
     sync::Arc,
