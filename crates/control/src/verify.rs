@@ -23,6 +23,8 @@ pub enum Variant {
     Flow,
     /// An edge that the model does not have.
     AbsentEdge,
+    /// A request of a flow that needs a token, without one.
+    NoToken,
     /// A valid SVID of somebody who may do nothing.
     WrongIdentity,
     /// No client certificate.

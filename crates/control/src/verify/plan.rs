@@ -1,5 +1,8 @@
 //! What to try: a pure function of the model and of what runs.
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr},
+};
 
 use http::HeaderMap;
 use model::{
@@ -18,6 +21,8 @@ const FILLER: &str = "ward-probe";
 pub struct Running {
     /// netns, loopback or host.
     pub isolation: String,
+    /// Where it is, and sends from.
+    pub address: Option<IpAddr>,
 }
 
 /// One thing to try.
@@ -102,7 +107,10 @@ fn of_flow(model: &Model, flow: &Flow, running: &BTreeMap<String, Running>, case
         if !target.listen.iter().any(|l| l.tls == ListenTls::Auto) {
             return open(format!("no listener of `{}` has a certificate of ours to know it by", flow.to), cases);
         }
-        return at_gateway(model, flow, target, cases);
+        let isolation = running.get(flow.to.as_str()).map(|r| r.isolation.as_str()).unwrap_or_default();
+        // We ask a gateway of this machine from this machine.
+        let from = (isolation == "host").then_some(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        return at_gateway(model, flow, target, from, cases);
     }
     if !has_mesh_port(target) {
         return open(format!("`{}` has no sidecar that could answer a probe", flow.to), cases);
@@ -117,22 +125,36 @@ fn of_flow(model: &Model, flow: &Flow, running: &BTreeMap<String, Running>, case
     }
     let isolation = running.get(flow.to.as_str()).map(|r| r.isolation.as_str()).unwrap_or_default();
     for serve in model.ports_of(flow) {
-        on_port(model, flow, target, serve, isolation, cases);
+        let source_ip = running.get(flow.from.as_str()).and_then(|r| r.address);
+        on_port(model, flow, target, serve, (isolation, source_ip), cases);
     }
 }
 
 /// What a party may do and what it could try, at the listeners whose certificate is ours, so that we know whom we ask.
-fn at_gateway(model: &Model, flow: &Flow, gateway: &Node, cases: &mut Vec<Case>) {
+fn at_gateway(model: &Model, flow: &Flow, gateway: &Node, source_ip: Option<IpAddr>, cases: &mut Vec<Case>) {
     let undeclared = format!("/{FILLER}/undeclared");
     // A flow without `allow` routes every path.
     let routed = |f: &Flow| f.via.allow.as_ref().is_none_or(|all| all.iter().any(|e| e.matches("GET", &undeclared)));
     let open = model.flows_from(flow.to.as_str()).any(|f| active(f) && routed(f));
     let requests = asked(model, flow);
+    let headers = HeaderMap::new();
     for listen in gateway.listen.iter().filter(|l| l.tls == ListenTls::Auto) {
         let case = |variant, request| base(flow, listen.port, Protocol::Http, variant, request, Expect::Fail);
         for (method, path) in &requests {
-            cases.push(Case { expect: Expect::Pass, ..case(Variant::Flow, (method, path)) });
+            let asked = policy::Request {
+                method,
+                path,
+                host: listen.hosts.first().map(String::as_str).unwrap_or_default(),
+                source_ip,
+                remote_ip: source_ip,
+                ..policy::Request::tcp(&headers, listen.port)
+            };
+            let asked = policy::Request { protocol: policy::Protocol::Http, ..asked };
+            let case = Case { expect: Expect::Pass, ..case(Variant::Flow, (method, path)) };
+            cases.push(as_allowed(model, flow, &asked, case));
         }
+        let first = requests.first().map(|(method, path)| case(Variant::Flow, (method, path)));
+        cases.extend(first.and_then(|first| with_token(model, flow, first)));
         if !open {
             cases.push(case(Variant::WrongRequest, ("GET", &undeclared)));
         }
@@ -149,15 +171,34 @@ fn asked(model: &Model, flow: &Flow) -> Vec<(String, String)> {
     }
 }
 
-fn on_port(model: &Model, flow: &Flow, target: &Node, serve: &Serve, isolation: &str, cases: &mut Vec<Case>) {
+fn on_port(
+    model: &Model,
+    flow: &Flow,
+    target: &Node,
+    serve: &Serve,
+    (isolation, source_ip): (&str, Option<IpAddr>),
+    cases: &mut Vec<Case>,
+) {
     let allowed = requests_of(flow, serve.protocol);
+    let principal = model.spiffe_id(flow.from.as_str());
+    let headers = HeaderMap::new();
     for (method, path) in &allowed {
-        let mut case = base(flow, serve.port, serve.protocol, Variant::Flow, (method, path), Expect::Pass);
-        if let Some(by) = narrowed(model, flow, serve, method, path) {
-            case.expect = Expect::Fail;
-            case.note = format!("the flow allows it, policy {by} narrows it");
-        }
-        cases.push(case);
+        let asked = policy::Request {
+            principal: principal.as_ref().map(model::SpiffeId::as_str),
+            source_ip,
+            remote_ip: source_ip,
+            ..policy::Request::tcp(&headers, serve.port)
+        };
+        let asked = match serve.protocol.is_http() {
+            true => policy::Request { method, path, protocol: policy::Protocol::Http, ..asked },
+            false => asked,
+        };
+        let case = base(flow, serve.port, serve.protocol, Variant::Flow, (method, path), Expect::Pass);
+        cases.push(as_allowed(model, flow, &asked, case));
+    }
+    if let Some((method, path)) = allowed.first() {
+        let case = base(flow, serve.port, serve.protocol, Variant::Flow, (method, path), Expect::Pass);
+        cases.extend(with_token(model, flow, case));
     }
     let dry = target.mode.unwrap_or(model.mesh.mode) == Mode::DryRun;
     if let Some((method, path)) = outside(model, flow, serve) {
@@ -299,26 +340,39 @@ fn outside(model: &Model, flow: &Flow, serve: &Serve) -> Option<(String, String)
     ["GET", "POST", "DELETE"].into_iter().find(|m| free(m, &undeclared)).map(|m| (m.to_owned(), undeclared.clone()))
 }
 
+/// What must become of a request that the flow allows: it passes, unless a token is needed, which a probe has not, or a
+/// hand-written policy refuses it.
+fn as_allowed(model: &Model, flow: &Flow, asked: &policy::Request, case: Case) -> Case {
+    let target = model.nodes.get(&flow.to);
+    let dry = target.and_then(|node| node.mode).unwrap_or(model.mesh.mode) == Mode::DryRun;
+    if model.token_of(flow).is_some() {
+        return in_dry_run(Case { variant: Variant::NoToken, expect: Expect::Fail, ..case }, dry);
+    }
+    match narrowed(model, flow, asked) {
+        Some(by) => {
+            let note = format!("the flow allows it, policy {by} narrows it");
+            in_dry_run(Case { expect: Expect::Fail, note, ..case }, dry)
+        }
+        None => case,
+    }
+}
+
+/// Of a flow that needs a token: that it passes with one cannot be tried.
+fn with_token(model: &Model, flow: &Flow, case: Case) -> Option<Case> {
+    let token = model.token_of(flow)?;
+    let whose = token.issuer.map_or_else(|| "an issuer".to_owned(), |(name, _)| format!("`{name}`"));
+    let why =
+        format!("it needs a token of {whose}, which nobody else can make; that it is refused without one is tried");
+    Some(Case { expect: Expect::Pass, unverifiable: Some(why), ..case })
+}
+
 /// The hand-written policy that refuses what the flow allows.
-fn narrowed(model: &Model, flow: &Flow, serve: &Serve, method: &str, path: &str) -> Option<String> {
+fn narrowed(model: &Model, flow: &Flow, asked: &policy::Request) -> Option<String> {
     if model.policies.is_empty() {
         return None;
     }
     let rules = policy::rule_set_for(model, flow.to.as_str()).ok()?;
-    let principal = model.spiffe_id(flow.from.as_str())?;
-    let headers = HeaderMap::new();
-    let request = if serve.protocol.is_http() {
-        policy::Request {
-            principal: Some(principal.as_str()),
-            method,
-            path,
-            port: serve.port,
-            ..policy::Request::new(&headers)
-        }
-    } else {
-        policy::Request { principal: Some(principal.as_str()), ..policy::Request::tcp(&headers, serve.port) }
-    };
-    let decision = rules.decide(&request);
+    let decision = rules.decide(asked);
     let by = decision.rule().map(|rule| rules.policy_name(rule).to_owned());
     (!decision.is_allowed()).then(|| by.unwrap_or_else(|| "set".to_owned()))
 }

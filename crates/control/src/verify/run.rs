@@ -117,7 +117,11 @@ async fn run(plane: &Plane, current: &Current) -> Vec<Line> {
     let reach = plane.registry.reachable();
     let running = reach
         .iter()
-        .filter_map(|(node, found)| Some((node.clone(), Running { isolation: found.first()?.isolation.clone() })))
+        .filter_map(|(node, found)| {
+            let first = found.first()?;
+            let address = first.mesh_address.parse::<SocketAddr>().ok().map(|mesh| mesh.ip());
+            Some((node.clone(), Running { isolation: first.isolation.clone(), address }))
+        })
         .collect();
     let cases = plan(&current.model, &running);
     plane.verifier.step(|p| p.total = cases.len());
@@ -291,7 +295,7 @@ async fn tell(instance: &Reach, message: ReportResponse) -> Result<(), String> {
 
 fn kind(variant: Variant) -> &'static str {
     match variant {
-        Variant::Flow | Variant::AbsentEdge | Variant::WrongRequest => "request",
+        Variant::Flow | Variant::AbsentEdge | Variant::WrongRequest | Variant::NoToken => "request",
         Variant::NoCertificate => "no-certificate",
         Variant::Plaintext => "plaintext",
         Variant::AppPort => "app-port",

@@ -14,7 +14,7 @@ use crate::testkit::{Mesh, Reporting, SHOP, model};
 
 fn planned(text: &str, running: &[(&str, &str)]) -> String {
     let running: BTreeMap<String, Running> =
-        running.iter().map(|(n, i)| ((*n).to_owned(), Running { isolation: (*i).to_owned() })).collect();
+        running.iter().map(|(n, i)| ((*n).to_owned(), Running { isolation: (*i).to_owned(), address: None })).collect();
     let line = |c: &super::plan::Case| {
         let flow = c.flow.as_deref().unwrap_or("-");
         let why = c.unverifiable.as_deref().map(|w| format!(" UNVERIFIABLE {w}")).unwrap_or_default();
@@ -95,6 +95,19 @@ fn what_does_not_run_cannot_be_tried() {
             - orders-db>orders:8080 AbsentEdge GET /orders/ward-probe Fail
         "#]],
     );
+}
+
+#[test]
+fn a_flow_that_needs_a_token_is_tried_without_one() {
+    let issuer =
+        "mesh: { issuers: { shop: { issuer: https://shop.example, jwks_uri: https://keys.example/, forward: true } } }";
+    let text = SHOP.replace("zones:\n", &format!("{issuer}\nzones:\n"));
+    let text = text.replace("via: { allow: [\"GET /orders/{*}\"", "via: { jwt: shop, allow: [\"GET /orders/{*}\"");
+    let lines = planned(&text, &ALL);
+    let place: String = lines.lines().filter(|l| l.starts_with("place ")).map(|l| format!("{l}\n")).collect();
+    expect![[r#"
+    "#]]
+    .assert_eq(&place);
 }
 
 #[test]
