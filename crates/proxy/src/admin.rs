@@ -139,7 +139,7 @@ fn names(id: &str) -> (&str, &str) {
 type Rows = BTreeMap<Vec<(&'static str, String)>, Totals>;
 
 /// The whole page.
-pub(crate) fn metrics(proxy: &Proxy) -> String {
+pub fn metrics(proxy: &Proxy) -> String {
     let shared = proxy.shared();
     let snapshot = shared.snapshot.load_full();
     let (mut http, mut tcp): (Rows, Rows) = Default::default();

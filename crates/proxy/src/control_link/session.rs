@@ -144,7 +144,7 @@ impl Live {
         let (connection, _) = dial(&runner.control.address, config, &runner.tasks).await.map_err(OpenError::Dial)?;
         let (requests, queue) = mpsc::channel(QUEUE);
         for request in runner.discovery.open(&runner.instance()) {
-            // Four of sixteen.
+            // Six of sixteen.
             let _ = requests.try_send(request);
         }
         let mut client = AggregatedDiscoveryServiceClient::with_origin(connection.clone(), origin())

@@ -17,7 +17,7 @@ use wire::{
     discovery::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, Resource},
     v1::{
         DecisionRecord, ProbeNonce, ReportResponse,
-        resources::{Bundle, Listener, Policy, Service, Upstream, Workload},
+        resources::{Authentication, Bundle, KeySet, Listener, Policy, Service, Upstream, Workload},
     },
 };
 
@@ -25,6 +25,7 @@ use self::peer::{DAY, DiscoveryStream, Peer, TTL, within};
 use super::{Link, LinkError, start};
 use crate::{Proxy, Settings};
 
+mod audit;
 mod peer;
 
 const START_MS: u64 = 1_800_000_000_000;
@@ -53,7 +54,7 @@ impl Mesh {
         let mut discovery = self.peer.discovery().await;
         discovery.first().await;
         send_all(&discovery, &self.workload(1)).await;
-        assert_eq!(discovery.answers(4).await, acks(&["1", "2", "3", "4"]));
+        assert_eq!(discovery.answers(6).await, acks(&["1", "2", "3", "4", "a", "b"]));
         (proxy, link, discovery)
     }
 
@@ -70,9 +71,11 @@ impl Mesh {
         }
     }
 
-    fn workload(&self, revision: u64) -> [DeltaDiscoveryResponse; 4] {
+    fn workload(&self, revision: u64) -> [DeltaDiscoveryResponse; 6] {
         let root = self.peer.root.certificate().to_vec();
         [
+            response("a", Vec::<(String, KeySet)>::new()),
+            response("b", Vec::<(String, Authentication)>::new()),
             response("1", vec![bundle(root)]),
             response("2", vec![policy()]),
             response("3", Vec::<(String, Upstream)>::new()),
@@ -95,6 +98,12 @@ fn proxy(clock: &Clock, state: &Path, address: &str, token: Option<&JoinToken>) 
 /// What `response` wants to know about a resource.
 trait Named: Message + Clone {
     const KIND: &'static str;
+}
+impl Named for KeySet {
+    const KIND: &'static str = "KeySet";
+}
+impl Named for Authentication {
+    const KIND: &'static str = "Authentication";
 }
 impl Named for Bundle {
     const KIND: &'static str = "Bundle";
@@ -182,21 +191,22 @@ async fn joins_takes_a_configuration_and_keeps_both() {
     let mut discovery = mesh.peer.discovery().await;
     let first = discovery.first().await;
     let none = Vec::<(String, String)>::new();
-    let expected = ["Bundle", "Policy", "Upstream", "Workload"].map(|kind| (kind.to_owned(), none.clone()));
+    let expected = ["KeySet", "Authentication", "Bundle", "Policy", "Upstream", "Workload"];
+    let expected = expected.map(|kind| (kind.to_owned(), none.clone()));
     assert_eq!(initial_versions(&first), expected);
     assert!(first.iter().all(|r| r.node.as_ref().is_some_and(|n| n.id == "orders/0")));
     assert_eq!(mesh.peer.signing.lock().unwrap().joins[0].token, token.to_string());
 
     // Not before everything is there: a policy on its way must not leave the port open to everybody.
-    let [bundle, policy, upstreams, workload] = mesh.workload(1);
-    send_all(&discovery, &[workload, bundle, upstreams]).await;
+    let [key_sets, authentications, bundle, policy, upstreams, workload] = mesh.workload(1);
+    send_all(&discovery, &[workload, bundle, key_sets, authentications, upstreams]).await;
     discovery
         .send(DeltaDiscoveryResponse { type_url: "nonsense".to_owned(), nonce: "x".to_owned(), ..policy.clone() })
         .await;
     assert_eq!(discovery.answers(1).await, [("x".to_owned(), "unknown resource type `nonsense`".to_owned())]);
     assert_eq!(proxy.revision(), None);
     discovery.send(policy).await;
-    assert_eq!(discovery.answers(4).await, acks(&["1", "2", "3", "4"]));
+    assert_eq!(discovery.answers(6).await, acks(&["1", "2", "3", "4", "a", "b"]));
     assert_eq!(proxy.revision(), Some(1));
     assert!(proxy.is_ready());
 
@@ -248,6 +258,49 @@ async fn a_bad_configuration_is_refused_and_mended() {
 }
 
 #[tokio::test]
+async fn keys_of_issuers_come_go_and_survive_a_restart() {
+    let mut mesh = Mesh::new().await;
+    let (proxy, link, mut discovery) = mesh.running().await;
+    let issuers = |proxy: &Proxy| {
+        let snapshot = proxy.shared().snapshot.load_full().unwrap();
+        snapshot.tokens.issuers().map(|(issuer, keys)| (issuer.to_owned(), keys)).collect::<Vec<_>>()
+    };
+    assert_eq!(issuers(&proxy), []);
+    let address = "https://issuer.test/jwks.json".to_owned();
+    let document = format!(
+        r#"{{"apiVersion":"security.istio.io/v1","kind":"RequestAuthentication","metadata":{{"name":"t","namespace":"shop"}},
+        "spec":{{"jwtRules":[{{"issuer":"https://issuer.test","jwksUri":"{address}"}}]}}}}"#
+    );
+    let authentication = ("shop/t".to_owned(), Authentication { name: "shop/t".to_owned(), document });
+    let keys = |jwks: &str| (address.clone(), KeySet { name: address.clone(), jwks: jwks.to_owned() });
+    // The document may come before its keys: until then every token is refused.
+    discovery.send(response("5", vec![authentication])).await;
+    assert_eq!(discovery.answers(1).await, acks(&["5"]));
+    assert_eq!(issuers(&proxy), [("https://issuer.test".to_owned(), false)]);
+    let jwks = r#"{"keys":[{"kty":"EC","crv":"P-256","kid":"1",
+        "x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}"#;
+    discovery.send(response("6", vec![keys(jwks)])).await;
+    assert_eq!(discovery.answers(1).await, acks(&["6"]));
+    assert_eq!(issuers(&proxy), [("https://issuer.test".to_owned(), true)]);
+    // Kept with the rest.
+    mesh.end(link).await;
+    let again = super::tests::proxy(&mesh.clock, mesh.folder.path(), "127.0.0.1:1", None);
+    let link = start(again.clone()).unwrap();
+    assert_eq!(issuers(&again), [("https://issuer.test".to_owned(), true)]);
+    mesh.end(link).await;
+
+    let proxy = mesh.proxy(None);
+    let link = start(proxy.clone()).unwrap();
+    let mut discovery = mesh.peer.discovery().await;
+    let held = initial_versions(&discovery.first().await);
+    assert_eq!(held.first().unwrap(), &("KeySet".to_owned(), vec![(address.clone(), "v6".to_owned())]));
+    discovery.send(response("1", vec![keys("")])).await;
+    assert_eq!(discovery.answers(1).await, acks(&["1"]));
+    assert_eq!(issuers(&proxy), [("https://issuer.test".to_owned(), false)]);
+    drop(link);
+}
+
+#[tokio::test]
 async fn after_a_loss_only_what_changed_is_asked_for() {
     let mut mesh = Mesh::new().await;
     let (proxy, link, discovery) = mesh.running().await;
@@ -263,6 +316,8 @@ async fn after_a_loss_only_what_changed_is_asked_for() {
     let v = |name: &str, version: &str| vec![(name.to_owned(), version.to_owned())];
     let held = initial_versions(&discovery.first().await);
     let expected = [
+        ("KeySet", Vec::new()),
+        ("Authentication", Vec::new()),
         ("Bundle", v("shop.example", "v1")),
         ("Policy", v("shop/nothing", "v2")),
         ("Upstream", Vec::new()),

@@ -1,6 +1,7 @@
 //! The whole data path in one process: real sidecars and gateways, real certificates, real sockets on free ports.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub, reason = "nothing here ships")]
 mod app;
+mod audit;
 mod docs;
 mod gateway;
 mod hostile;

@@ -85,7 +85,7 @@ impl DiscoveryStream {
     /// The first requests of a stream, one of each type, by their short names.
     pub(super) async fn first(&mut self) -> Vec<DeltaDiscoveryRequest> {
         let mut first = Vec::new();
-        for _ in 0..4 {
+        for _ in 0..6 {
             first.push(self.next().await);
         }
         first
@@ -113,6 +113,11 @@ impl DiscoveryStream {
 }
 
 impl ReportStream {
+    /// What the proxy says next; `None` when it has closed the stream.
+    pub(super) async fn message(&mut self) -> Result<Option<ReportRequest>, Status> {
+        within("a report", self.requests.message()).await
+    }
+
     pub(super) async fn next(&mut self) -> ReportRequest {
         within("a report", self.requests.message()).await.unwrap().expect("the stream goes on")
     }
