@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use wire::{
     TYPE_URL_PREFIX,
     discovery::{DeltaDiscoveryRequest, DeltaDiscoveryResponse, Node, Status},
-    v1::resources::{Bundle, Policy, Upstream, Workload},
+    v1::resources::{Authentication, Bundle, KeySet, Policy, Upstream, Workload},
 };
 
 use crate::snapshot::Resources;
@@ -25,6 +25,8 @@ const INVALID_ARGUMENT: i32 = 3;
 /// The resource types, in the order they are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {
+    KeySet,
+    Authentication,
     Bundle,
     Policy,
     Upstream,
@@ -32,7 +34,8 @@ enum Kind {
 }
 
 impl Kind {
-    const ALL: [Self; 4] = [Self::Bundle, Self::Policy, Self::Upstream, Self::Workload];
+    const ALL: [Self; 6] =
+        [Self::KeySet, Self::Authentication, Self::Bundle, Self::Policy, Self::Upstream, Self::Workload];
 
     fn type_url(self) -> String {
         format!("{TYPE_URL_PREFIX}{self:?}")
@@ -55,6 +58,11 @@ type Named<T> = BTreeMap<String, Versioned<T>>;
 /// A whole configuration, by type and name.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Set {
+    // Absent in what older versions kept.
+    #[serde(default)]
+    key_sets: Named<KeySet>,
+    #[serde(default)]
+    authentications: Named<Authentication>,
     bundles: Named<Bundle>,
     policies: Named<Policy>,
     upstreams: Named<Upstream>,
@@ -77,14 +85,15 @@ impl Set {
             workload,
             upstreams: self.upstreams.values().map(|v| v.resource.clone()).collect(),
             policies: self.policies.values().map(|v| v.resource.clone()).collect(),
-            authentications: Vec::new(),
-            key_sets: Vec::new(),
+            authentications: self.authentications.values().map(|v| v.resource.clone()).collect(),
+            key_sets: self.key_sets.values().map(|v| v.resource.clone()).collect(),
             bundles: self.bundles.values().map(|v| v.resource.clone()).collect(),
         })
     }
 
     fn len(&self) -> usize {
-        self.bundles.len() + self.policies.len() + self.upstreams.len() + self.workloads.len()
+        let tokens = self.key_sets.len() + self.authentications.len();
+        tokens + self.bundles.len() + self.policies.len() + self.upstreams.len() + self.workloads.len()
     }
 
     fn versions(&self, kind: Kind) -> impl Iterator<Item = (String, String)> + '_ {
@@ -92,6 +101,8 @@ impl Set {
             named.iter().map(|(name, held)| (name.clone(), held.version.clone())).collect()
         }
         match kind {
+            Kind::KeySet => of(&self.key_sets),
+            Kind::Authentication => of(&self.authentications),
             Kind::Bundle => of(&self.bundles),
             Kind::Policy => of(&self.policies),
             Kind::Upstream => of(&self.upstreams),
@@ -153,6 +164,8 @@ impl Discovery {
         let nonce = response.nonce.clone();
         let mut next = self.latest.clone();
         let merged = match kind {
+            Kind::KeySet => merge(&mut next.key_sets, response, |k: &KeySet| &k.name),
+            Kind::Authentication => merge(&mut next.authentications, response, |a: &Authentication| &a.name),
             Kind::Bundle => merge(&mut next.bundles, response, |b: &Bundle| &b.trust_domain),
             Kind::Policy => merge(&mut next.policies, response, |p: &Policy| &p.name),
             Kind::Upstream => merge(&mut next.upstreams, response, |u: &Upstream| &u.name),
