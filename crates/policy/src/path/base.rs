@@ -21,7 +21,16 @@ pub(crate) fn normalize_base(path: &str) -> Result<Cow<'_, str>, PathFault> {
     if path.bytes().any(|byte| !(0x21..=0x7e).contains(&byte)) {
         return Err(PathFault::RawByte);
     }
+    if is_canonical(path) {
+        return Ok(Cow::Borrowed(path));
+    }
     canonical(without_dot_parameters(path).as_bytes()).map(Cow::Owned)
+}
+
+/// Whether there is nothing to resolve, decode or encode; when in doubt, no.
+fn is_canonical(path: &str) -> bool {
+    let changes = |byte| matches!(byte, b'\\' | b'%' | b'"' | b'<' | b'>' | b'^' | b'`' | b'{' | b'|' | b'}');
+    !path.bytes().any(changes) && !path.contains("/.")
 }
 
 /// `..;x` and `.;x` are dot segments since Envoy 1.36.10 (CVE-2026-73551); an escaped dot or a backslash still hides them.

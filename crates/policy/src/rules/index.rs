@@ -82,6 +82,12 @@ impl Index {
         Builder::new(rules, protocol, LEAF_MAX).build()
     }
 
+    /// The same, with every node split that can be.
+    #[cfg(test)]
+    pub(super) fn finely(rules: &[Rule], protocol: Protocol) -> Self {
+        Builder::new(rules, protocol, 1).build()
+    }
+
     /// The number of the first rule that matches.
     pub(super) fn find(&self, rules: &[Rule], facts: &Facts) -> Option<usize> {
         let mut first = u32::MAX;

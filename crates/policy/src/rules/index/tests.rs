@@ -9,7 +9,7 @@ use crate::{
 
 /// The phase as its policies compiled, and with every node split that can be.
 fn finely(phase: &Phase) -> [Index; 2] {
-    [Protocol::Http, Protocol::Tcp].map(|protocol| Builder::new(&phase.rules, protocol, 1).build())
+    [Protocol::Http, Protocol::Tcp].map(|protocol| Index::finely(&phase.rules, protocol))
 }
 
 /// Whether the tree, split coarsely and finely, finds the rule that reading all in turn finds.
