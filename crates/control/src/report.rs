@@ -7,14 +7,14 @@ use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 use tracing::{debug, info, warn};
-use wire::v1::{DecisionRecord, FlowCount, Hello, ReportRequest, ReportResponse, report_server::Report};
+use wire::v1::{DecisionRecord, FlowCount, Hello, Outcome, ReportRequest, ReportResponse, report_server::Report};
 
 use crate::{
     identity_service::store_failed,
     listen::{Peer, identified},
     plane::{Plane, now_ms},
     registry::is_instance_of,
-    store::{DecisionRow, Facts, FlowCountRow, InstanceRow},
+    store::{DecisionRow, Facts, FlowCountRow, InstanceRow, OutcomeRow},
 };
 
 /// Messages on their way to one proxy.
@@ -27,8 +27,10 @@ const RECORDS_MAX: usize = 10_000;
 const INCREMENT_MAX: u64 = 1 << 40;
 /// Longest text of a decision record's field.
 const TEXT_BYTES_MAX: usize = 8 * 1024;
-/// Headers of a decision record.
-const HEADERS_MAX: usize = 64;
+/// Claims of a decision record.
+const CLAIMS_BYTES_MAX: usize = 16_384;
+/// Headers of a decision record, and of its context: as many as a proxy takes, and one that says how many were left out.
+const HEADERS_MAX: usize = 129;
 
 /// The report service.
 pub struct ReportService {
@@ -118,7 +120,7 @@ impl Stream<'_> {
         if request.dropped > 0 {
             warn!(instance, dropped = request.dropped, "the proxy dropped records because its queue was full");
         }
-        if request.counts.len() + request.decisions.len() > RECORDS_MAX {
+        if request.counts.len() + request.decisions.len() + request.outcomes.len() > RECORDS_MAX {
             return Err(Status::invalid_argument(format!("a report carries at most {RECORDS_MAX} records")));
         }
         for nonce in &request.nonces_held {
@@ -127,11 +129,18 @@ impl Stream<'_> {
         for result in request.probes {
             self.plane.verifier.result(instance, result);
         }
-        if !request.counts.is_empty() || !request.decisions.is_empty() {
+        if !request.counts.is_empty() || !request.decisions.is_empty() || !request.outcomes.is_empty() {
+            let told = request.decisions.len();
             let facts = Facts {
                 counts: request.counts.into_iter().filter_map(|c| count(self.node, c)).collect(),
                 decisions: request.decisions.into_iter().filter_map(|d| decision(self.node, instance, d)).collect(),
+                outcomes: request.outcomes.into_iter().map(outcome).collect(),
+                instance: instance.clone(),
             };
+            if facts.decisions.len() < told {
+                let left_out = told - facts.decisions.len();
+                warn!(instance, left_out, "decisions that are not well-formed were left out");
+            }
             // Not acknowledged unless stored: the proxy keeps what it could not hand over.
             let stored = self.plane.store.put_facts(&facts, now_ms(&self.plane.clock)).await;
             stored.map_err(|e| store_failed(&e))?;
@@ -249,12 +258,7 @@ fn decision(node: &str, instance: &str, record: DecisionRecord) -> Option<Decisi
         port: u16::try_from(record.port).ok()?,
         protocol: text(record.protocol, 16),
         source_ip: text(record.source_ip, 64),
-        headers: record
-            .headers
-            .into_iter()
-            .take(HEADERS_MAX)
-            .map(|h| (text(h.name, 256), text(h.value, TEXT_BYTES_MAX)))
-            .collect(),
+        headers: headers(record.headers),
         allowed: record.allowed,
         reason: text(record.reason, 64),
         policy: text(record.policy, 512),
@@ -263,7 +267,35 @@ fn decision(node: &str, instance: &str, record: DecisionRecord) -> Option<Decisi
         request_id: text(record.request_id, 256),
         status: u16::try_from(record.status).unwrap_or_default(),
         probe: record.probe,
+        claims: claims(record.claims),
+        token_issuer: text(record.token_issuer, TEXT_BYTES_MAX),
+        remote_ip: text(record.remote_ip, 64),
+        destination_ip: text(record.destination_ip, 64),
+        context: headers(record.context),
+        outcome: None,
     })
+}
+
+fn outcome(outcome: Outcome) -> (String, OutcomeRow) {
+    let row = OutcomeRow {
+        status: u16::try_from(outcome.status).unwrap_or_default(),
+        flag: text(outcome.flag, 16),
+        bytes_in: outcome.bytes_in,
+        bytes_out: outcome.bytes_out,
+        duration_us: outcome.duration_us,
+    };
+    (outcome.decision, row)
+}
+
+fn headers(headers: Vec<wire::v1::Header>) -> Vec<(String, String)> {
+    let pair = |header: wire::v1::Header| (text(header.name, 256), text(header.value, TEXT_BYTES_MAX));
+    headers.into_iter().take(HEADERS_MAX).map(pair).collect()
+}
+
+/// Claims are kept whole or not at all: half of them would be other claims.
+fn claims(json: String) -> String {
+    let whole = json.len() <= CLAIMS_BYTES_MAX && serde_json::from_str::<serde_json::Map<_, _>>(&json).is_ok();
+    if whole { json } else { String::new() }
 }
 
 /// At most `bytes` of a text from outside, cut between characters.

@@ -258,6 +258,56 @@ pub struct DecisionRow {
     /// Made on a request of `ward verify`.
     #[serde(default)]
     pub probe: bool,
+    /// Claims of the accepted token that policies read, with `iss` and `sub`, JSON; empty without one.
+    #[serde(default)]
+    pub claims: String,
+    /// Issuer of the token, of a refused one too.
+    #[serde(default)]
+    pub token_issuer: String,
+    /// Address of the original caller; empty when nobody told.
+    #[serde(default)]
+    pub remote_ip: String,
+    /// Local address that the request came to.
+    #[serde(default)]
+    pub destination_ip: String,
+    /// With audit `strict` and `critical`: every other header but credentials.
+    #[serde(default)]
+    pub context: Vec<(String, String)>,
+    /// With audit `strict` and `critical`: what became of the request, once it is known.
+    #[serde(default)]
+    pub outcome: Option<OutcomeRow>,
+}
+
+/// What became of a request.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OutcomeRow {
+    /// Status sent to the caller.
+    pub status: u16,
+    /// Envoy's response flag; `-` when all went well.
+    pub flag: String,
+    /// Bytes received from the peer.
+    pub bytes_in: u64,
+    /// Bytes sent to the peer.
+    pub bytes_out: u64,
+    /// How long it took, microseconds.
+    pub duration_us: u64,
+}
+
+/// Decisions of one kind, counted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct DecisionCount {
+    /// Reason code.
+    pub reason: String,
+    /// Node that decided.
+    pub node: String,
+    /// Whether they were let through.
+    pub allowed: bool,
+    /// How many are recorded.
+    pub count: u64,
+    /// The newest, milliseconds since the Unix epoch.
+    pub last_ms: i64,
+    /// Its id.
+    pub last_id: String,
 }
 
 /// Which decisions to list.
@@ -266,6 +316,10 @@ pub struct DecisionRow {
 pub struct DecisionFilter {
     /// Only denials, or only what was allowed.
     pub allowed: Option<bool>,
+    /// Only with this reason code.
+    pub reason: Option<String>,
+    /// Only of this policy, `<namespace>/<name>`.
+    pub policy: Option<String>,
     /// Only of this deciding node.
     pub node: Option<String>,
     /// Only of this flow.
@@ -285,6 +339,10 @@ pub struct Facts {
     pub counts: Vec<FlowCountRow>,
     /// Decisions; already stored ids are left alone.
     pub decisions: Vec<DecisionRow>,
+    /// What became of requests, by the id of a decision of this instance; one that is not stored is left out.
+    pub outcomes: Vec<(String, OutcomeRow)>,
+    /// Who reports.
+    pub instance: String,
 }
 
 /// A verify run: what was probed and what came of it.
@@ -339,12 +397,14 @@ pub trait Store: Send + Sync + 'static {
     /// Forgets instances of nodes that are not among these.
     async fn keep_instances_of(&self, nodes: &[String]) -> Result<(), StoreError>;
 
-    /// Adds counts and decisions. Durable when it returns if there are decisions among them.
+    /// Adds counts, decisions and outcomes. Durable when it returns if there are decisions or outcomes among them.
     async fn put_facts(&self, facts: &Facts, now_ms: i64) -> Result<(), StoreError>;
     /// Sums since the beginning and over the last minute.
     async fn flow_counts(&self, now_ms: i64) -> Result<Vec<FlowCountRow>, StoreError>;
     /// Decisions, newest first.
     async fn decisions(&self, filter: &DecisionFilter) -> Result<Vec<DecisionRow>, StoreError>;
+    /// How many decisions there are of each reason and node, most first; the limit is not looked at.
+    async fn decision_counts(&self, filter: &DecisionFilter) -> Result<Vec<DecisionCount>, StoreError>;
     /// One decision.
     async fn decision(&self, id: &str) -> Result<Option<DecisionRow>, StoreError>;
 

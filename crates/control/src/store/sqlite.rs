@@ -14,9 +14,9 @@ use sqlx::{
 };
 
 use super::{
-    BUCKET_AGE_MAX_MS, BUCKET_MS, DECISION_AGE_MAX_MS, DECISIONS_MAX, DecisionFilter, DecisionRow, EVENTS_MAX, Event,
-    FLOW_ROWS_PER_NODE_MAX, Facts, FlowCountRow, InstanceRow, NewRevision, NodeDigest, Revision, Store, StoreError,
-    TokenRow, VERIFY_RUNS_MAX, VerifyRow,
+    BUCKET_AGE_MAX_MS, BUCKET_MS, DECISION_AGE_MAX_MS, DECISIONS_MAX, DecisionCount, DecisionFilter, DecisionRow,
+    EVENTS_MAX, Event, FLOW_ROWS_PER_NODE_MAX, Facts, FlowCountRow, InstanceRow, NewRevision, NodeDigest, Revision,
+    Store, StoreError, TokenRow, VERIFY_RUNS_MAX, VerifyRow,
 };
 
 /// Version of the tables below; a file with a higher one is refused.
@@ -358,7 +358,8 @@ impl Store for SqliteStore {
 
     async fn put_facts(&self, facts: &Facts, now_ms: i64) -> Result<(), StoreError> {
         let doing = "stored a report";
-        let pool = if facts.decisions.is_empty() { &self.counts } else { &self.durable };
+        let only_counts = facts.decisions.is_empty() && facts.outcomes.is_empty();
+        let pool = if only_counts { &self.counts } else { &self.durable };
         let mut transaction = self.begin(pool, doing).await?;
         for count in &facts.counts {
             add_count(&mut transaction, count, now_ms).await.map_err(self.fault(doing))?;
@@ -378,6 +379,21 @@ impl Store for SqliteStore {
             .bind(decision.allowed)
             .bind(decision.probe)
             .bind(json)
+            .execute(&mut *transaction)
+            .await
+            .map_err(self.fault(doing))?;
+        }
+        for (decision, outcome) in &facts.outcomes {
+            let json =
+                serde_json::to_string(outcome).map_err(|source| StoreError::Corrupt { what: "outcome", source })?;
+            // Nobody tells what became of another's request.
+            sqlx::query(
+                "UPDATE decisions SET facts = json_set(facts, '$.outcome', json(?))
+                   WHERE id = ? AND json_extract(facts, '$.instance') = ?",
+            )
+            .bind(json)
+            .bind(decision)
+            .bind(&facts.instance)
             .execute(&mut *transaction)
             .await
             .map_err(self.fault(doing))?;
@@ -420,7 +436,9 @@ impl Store for SqliteStore {
     async fn decisions(&self, filter: &DecisionFilter) -> Result<Vec<DecisionRow>, StoreError> {
         let rows = sqlx::query(
             "SELECT facts FROM decisions WHERE (?1 IS NULL OR allowed = ?1) AND (?2 IS NULL OR node = ?2)
-               AND (?3 IS NULL OR flow = ?3) AND (?4 IS NULL OR time_ms < ?4) AND (?6 OR NOT probe) ORDER BY time_ms DESC, id DESC
+               AND (?3 IS NULL OR flow = ?3) AND (?4 IS NULL OR time_ms < ?4) AND (?6 OR NOT probe)
+               AND (?7 IS NULL OR json_extract(facts, '$.reason') = ?7)
+               AND (?8 IS NULL OR json_extract(facts, '$.policy') = ?8) ORDER BY time_ms DESC, id DESC
              LIMIT ?5",
         )
         .bind(filter.allowed)
@@ -429,10 +447,43 @@ impl Store for SqliteStore {
         .bind(filter.before_ms)
         .bind(filter.limit.unwrap_or(100).min(1_000))
         .bind(filter.probes)
+        .bind(filter.reason.as_deref())
+        .bind(filter.policy.as_deref())
         .fetch_all(&self.readers)
         .await
         .map_err(self.fault("read the decisions"))?;
         rows.iter().map(decision_of).collect()
+    }
+
+    async fn decision_counts(&self, filter: &DecisionFilter) -> Result<Vec<DecisionCount>, StoreError> {
+        // With a single max(), SQLite takes the other columns from the row that has it.
+        let rows = sqlx::query(
+            "SELECT json_extract(facts, '$.reason') AS reason, node, allowed, count(*) AS count, max(time_ms) AS last_ms,
+               id AS last_id FROM decisions WHERE (?1 IS NULL OR allowed = ?1) AND (?2 IS NULL OR node = ?2)
+               AND (?3 IS NULL OR flow = ?3) AND (?4 IS NULL OR time_ms < ?4) AND (?5 OR NOT probe)
+               AND (?6 IS NULL OR json_extract(facts, '$.reason') = ?6)
+               AND (?7 IS NULL OR json_extract(facts, '$.policy') = ?7)
+             GROUP BY reason, node, allowed ORDER BY allowed, count DESC, reason, node",
+        )
+        .bind(filter.allowed)
+        .bind(filter.node.as_deref())
+        .bind(filter.flow.as_deref())
+        .bind(filter.before_ms)
+        .bind(filter.probes)
+        .bind(filter.reason.as_deref())
+        .bind(filter.policy.as_deref())
+        .fetch_all(&self.readers)
+        .await
+        .map_err(self.fault("counted the decisions"))?;
+        let row = |r: &SqliteRow| DecisionCount {
+            reason: r.get("reason"),
+            node: r.get("node"),
+            allowed: r.get("allowed"),
+            count: uint(r.get("count")),
+            last_ms: r.get("last_ms"),
+            last_id: r.get("last_id"),
+        };
+        Ok(rows.iter().map(row).collect())
     }
 
     async fn decision(&self, id: &str) -> Result<Option<DecisionRow>, StoreError> {

@@ -5,7 +5,7 @@ use model::SourceFile;
 
 use super::{
     DECISION_AGE_MAX_MS, DecisionFilter, DecisionRow, Event, FLOW_ROWS_PER_NODE_MAX, Facts, FlowCountRow, InstanceRow,
-    NewRevision, NodeDigest, SqliteStore, Store, StoreError, TokenRow, VerifyRow,
+    NewRevision, NodeDigest, OutcomeRow, SqliteStore, Store, StoreError, TokenRow, VerifyRow,
 };
 
 fn event(action: &str) -> Event {
@@ -75,7 +75,8 @@ async fn a_restart_keeps_everything() {
     };
     store.put_instance(&instance).await.unwrap();
     store.put_ack("orders/0", 2, "").await.unwrap();
-    let facts = Facts { counts: vec![count("a", "place", 3)], decisions: vec![decision("d1", 4, false)] };
+    let facts =
+        Facts { counts: vec![count("a", "place", 3)], decisions: vec![decision("d1", 4, false)], ..Facts::default() };
     store.put_facts(&facts, 60_000).await.unwrap();
     let run = VerifyRow {
         id: "v1".into(),
@@ -145,12 +146,37 @@ async fn a_token_is_taken_as_often_as_it_says() {
 }
 
 #[tokio::test]
+async fn what_became_of_a_request_is_told_by_whoever_decided() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    let outcome = |status| OutcomeRow { status, flag: "-".into(), bytes_in: 1, bytes_out: 2, duration_us: 3 };
+    let told = |instance: &str, id: &str, status| Facts {
+        outcomes: vec![(id.into(), outcome(status))],
+        instance: instance.into(),
+        ..Facts::default()
+    };
+    let made = DecisionRow { instance: "orders/0".into(), ..decision("d1", 4, true) };
+    let facts = Facts { decisions: vec![made.clone()], ..told("orders/0", "d1", 201) };
+    store.put_facts(&facts, 1_000).await.unwrap();
+    let stored = async || store.decision("d1").await.unwrap().unwrap();
+    assert_eq!(stored().await, DecisionRow { outcome: Some(outcome(201)), ..made });
+    // The decision comes again and does not undo it; another instance has no say; an unknown one is left out.
+    let again = Facts { outcomes: Vec::new(), ..facts };
+    for facts in [again, told("orders/1", "d1", 500), told("orders/0", "d9", 500)] {
+        store.put_facts(&facts, 2_000).await.unwrap();
+        assert_eq!(stored().await.outcome, Some(outcome(201)));
+    }
+    assert_eq!(store.decision("d9").await.unwrap(), None);
+}
+
+#[tokio::test]
 async fn reports_add_up_and_decisions_come_once() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path()).await;
     let facts = Facts {
         counts: vec![count("a", "place", 3), count("a", "", 1)],
         decisions: vec![decision("d1", 4, true), decision("d2", 5, false)],
+        ..Facts::default()
     };
     store.put_facts(&facts, 1_000).await.unwrap();
     store.put_facts(&facts, 2_000).await.unwrap();
@@ -164,7 +190,7 @@ async fn reports_add_up_and_decisions_come_once() {
     let other = DecisionFilter { node: Some("payments".into()), ..DecisionFilter::default() };
     assert!(store.decisions(&other).await.unwrap().is_empty());
     let probe = DecisionRow { probe: true, ..decision("d3", 6, false) };
-    store.put_facts(&Facts { counts: Vec::new(), decisions: vec![probe] }, 3_000).await.unwrap();
+    store.put_facts(&Facts { counts: Vec::new(), decisions: vec![probe], ..Facts::default() }, 3_000).await.unwrap();
     assert_eq!(ids(store.decisions(&denied).await.unwrap()), ["d2"], "what Ward tries on itself is not shown unasked");
     let all = DecisionFilter { probes: true, ..DecisionFilter::default() };
     assert_eq!(ids(store.decisions(&all).await.unwrap()), ["d3", "d2", "d1"]);
@@ -176,9 +202,12 @@ async fn a_node_cannot_grow_the_table_of_counts() {
     let store = open(dir.path()).await;
     let most = FLOW_ROWS_PER_NODE_MAX;
     let counts = (0..most + 50).map(|i| count(&format!("peer-{i}"), "place", 1)).collect();
-    store.put_facts(&Facts { counts, decisions: Vec::new() }, 1).await.unwrap();
+    store.put_facts(&Facts { counts, decisions: Vec::new(), ..Facts::default() }, 1).await.unwrap();
     // A peer that has its row keeps it.
-    store.put_facts(&Facts { counts: vec![count("peer-0", "place", 1)], decisions: Vec::new() }, 1).await.unwrap();
+    store
+        .put_facts(&Facts { counts: vec![count("peer-0", "place", 1)], decisions: Vec::new(), ..Facts::default() }, 1)
+        .await
+        .unwrap();
     let rows = store.flow_counts(1).await.unwrap();
     assert_eq!(i64::try_from(rows.len()).unwrap(), most + 1);
     assert_eq!(rows.iter().find(|r| r.source.is_empty()).unwrap().requests, 50);
@@ -191,7 +220,10 @@ async fn old_rows_go() {
     let store = open(dir.path()).await;
     let old = decision("old", 1, false);
     let new = decision("new", DECISION_AGE_MAX_MS, false);
-    store.put_facts(&Facts { counts: vec![count("a", "place", 1)], decisions: vec![old, new] }, 1).await.unwrap();
+    store
+        .put_facts(&Facts { counts: vec![count("a", "place", 1)], decisions: vec![old, new], ..Facts::default() }, 1)
+        .await
+        .unwrap();
     store.prune(DECISION_AGE_MAX_MS + 2).await.unwrap();
     assert_eq!(store.decision("old").await.unwrap(), None);
     assert!(store.decision("new").await.unwrap().is_some());

@@ -87,7 +87,6 @@ fn the_design_loads() {
         warning[not-enforced] 16:72 `rate` `rate` is declared and not enforced yet; today callers are not limited
         warning[not-enforced] 21:76 `volume` `volume` is described, Ward does not enforce it; today the volume must be encrypted by whoever runs the store
         warning[not-enforced] 27:40 `limit` `limit` is declared and not enforced yet; today requests are not counted against it
-        warning[not-enforced] 27:60 `critical` `critical` is declared and not enforced yet; today every decision is recorded, but a request whose record is lost is not refused
         warning[not-enforced] 32:1 `invariants` `invariants` is declared and not enforced yet; today they are not proved
     "#]].assert_eq(&said(&files, &loaded));
     let model = loaded.model.unwrap();
@@ -790,9 +789,7 @@ fn words_not_enforced() {
             warning[not-enforced] 13:104 `auth` `auth` is described, Ward does not enforce it; today the application itself must ask for it
             warning[not-enforced] 13:117 `ssh` `ssh` is described, Ward does not enforce it; today traffic between nodes under Ward is mutual TLS 1.3 whatever it says
             warning[not-enforced] 13:128 `local` `local` is described, Ward does not enforce it; today traffic between nodes under Ward is mutual TLS 1.3 whatever it says
-            warning[not-enforced] 13:148 `strict` `strict` is declared and not enforced yet; today every decision is recorded, but a request whose record is lost is not refused
             warning[not-enforced] 14:41 `cors` `cors` is declared and not enforced yet; today preflight requests need an `allow` entry of their own
-            warning[not-enforced] 14:88 `critical` `critical` is declared and not enforced yet; today every decision is recorded, but a request whose record is lost is not refused
         "#]],
     );
 }
