@@ -60,6 +60,7 @@ fn arrival(line: &str) -> Arrival {
             "port" => arrival.port = Some(value.parse().expect("a port")),
             "from" => arrival.source_ip = Some(value.parse().expect("an address")),
             "remote" => arrival.remote_ip = Some(value.parse().expect("an address")),
+            "at" => arrival.destination_ip = Some(value.parse().expect("an address")),
             "sni" => arrival.sni = Some(value.to_owned()),
             "jwt" => arrival.jwt = Some(serde_json::from_str(value).expect("claims")),
             "header" => {

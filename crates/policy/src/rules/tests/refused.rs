@@ -137,7 +137,12 @@ fn conditions() {
     refused(
         "{rules: [{when: [{key: source.ip}]}]}
          {rules: [{when: [{key: source.ips, values: [10.0.0.1]}]}]}
-         {rules: [{when: [{key: destination.ip, values: [10.0.0.1]}]}]}
+         {rules: [{when: [{key: destination.ip, values: [10.0.0]}]}]}
+         {rules: [{when: [{key: source.trustDomain, values: [a/b, 'a*b']}]}]}
+         {rules: [{when: [{key: destination.name, values: [x]}]}]}
+         {rules: [{when: [{key: 'experimental.envoy.filters.a.b', values: [x]}]}]}
+         {rules: [{when: [{key: 'experimental.envoy.filters.a.b[]', values: [x]}]}]}
+         {rules: [{when: [{key: 'experimental.other[a]', values: [x]}]}]}
          {rules: [{when: [{key: 'experimental.envoy.filters.a.b[c]', values: [x]}]}]}
          {rules: [{when: [{key: 'request.headers[]', values: [x]}]}]}
          {rules: [{when: [{key: request.headers, values: [x]}]}]}
@@ -150,7 +155,13 @@ fn conditions() {
         expect![[r#"
             policy pci/p: spec.rules[0].when[0]: a condition needs values or notValues; add one
             policy pci/p: spec.rules[0].when[0].key: `source.ips` is not an attribute known here; did you mean `source.ip`?
-            ACCEPTED {rules: [{when: [{key: destination.ip, values: [10.0.0.1]}]}]}
+            policy pci/p: spec.rules[0].when[0].values[0]: `10.0.0` is neither an address nor a range of addresses; write 10.1.2.3 or 10.0.0.0/8
+            policy pci/p: spec.rules[0].when[0].values[0]: `a/b`: a trust domain holds no slash; correct it
+            policy pci/p: spec.rules[0].when[0].values[1]: `a*b` has a `*` that is not at one end; write prefix*, *suffix or *
+            policy pci/p: spec.rules[0].when[0].key: `destination.name` is not an attribute known here; did you mean `destination.ip`?
+            policy pci/p: spec.rules[0].when[0].key: `experimental.envoy.filters.a.b` names no value of a filter; write experimental.envoy.filters.<filter>[<name>]
+            policy pci/p: spec.rules[0].when[0].key: `experimental.envoy.filters.a.b[]` names no value of a filter; write experimental.envoy.filters.<filter>[<name>]
+            policy pci/p: spec.rules[0].when[0].key: `experimental.other[a]` is not an attribute known here; known are source.ip, remote.ip, source.namespace, source.principal, source.serviceAccount, source.trustDomain, destination.ip, request.auth.principal, request.auth.audiences, request.auth.presenter, request.auth.claims[name], request.headers[name], destination.port, connection.sni
             ACCEPTED {rules: [{when: [{key: 'experimental.envoy.filters.a.b[c]', values: [x]}]}]}
             policy pci/p: spec.rules[0].when[0].key: `request.headers[]` is not an attribute known here; did you mean `request.headers[name]`?
             policy pci/p: spec.rules[0].when[0].key: `request.headers` is not an attribute known here; did you mean `request.headers[name]`?
