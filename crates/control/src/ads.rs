@@ -38,7 +38,7 @@ impl AggregatedDiscoveryService for DiscoveryService {
         request: Request<Streaming<DeltaDiscoveryRequest>>,
     ) -> Result<Response<Self::DeltaAggregatedResourcesStream>, Status> {
         let (id, peer) = identified(&request)?;
-        // At most one response of each of four types is unanswered, so this never fills.
+        // At most one response of each of six types is unanswered, so this never fills.
         let (tx, rx) = mpsc::channel(8);
         let plane = self.plane.clone();
         let inbound = request.into_inner();

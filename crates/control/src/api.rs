@@ -29,6 +29,7 @@ use crate::{
 
 pub mod explain;
 pub mod flows;
+pub mod issuers;
 pub mod nodes;
 pub mod socket;
 #[cfg(test)]
@@ -68,6 +69,7 @@ fn table() -> Vec<(&'static str, Method, MethodRouter<Arc<Plane>>)> {
         ("/v1/tokens", Method::POST, post(create_token)),
         ("/v1/nodes", Method::GET, get(nodes::list)),
         ("/v1/flows", Method::GET, get(flows::list)),
+        ("/v1/issuers", Method::GET, get(issuers::list)),
         ("/v1/decisions", Method::GET, get(decisions)),
         ("/v1/decisions/summary", Method::GET, get(decision_counts)),
         ("/v1/decisions/{id}", Method::GET, get(explain::decision)),

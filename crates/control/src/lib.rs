@@ -6,6 +6,7 @@ pub mod config;
 pub mod envoy;
 pub mod identity_service;
 pub mod issuer;
+pub mod jwks;
 pub mod listen;
 pub mod plane;
 pub mod registry;

@@ -15,6 +15,7 @@ use tracing::{error, info, warn};
 
 use crate::{
     issuer::{Issuer, IssuerError, TlsTime},
+    jwks::Keys,
     registry::Registry,
     snapshot::{self, Compiled, NodeResources, Snapshot, diagnostic},
     store::{Event, NewRevision, Store, StoreError},
@@ -117,6 +118,8 @@ pub struct Plane {
     pub registry: Registry,
     /// Probes under way.
     pub verifier: Verifier,
+    /// Keys of issuers of tokens.
+    pub keys: Keys,
     /// When this process started, milliseconds since the Unix epoch.
     pub started_ms: i64,
     ca_dir: PathBuf,
@@ -147,6 +150,7 @@ impl Plane {
             tasks,
             registry,
             verifier: Verifier::default(),
+            keys: Keys::open(state.join("keys")),
             ca_dir,
             current: watch::Sender::new(None),
             tls: watch::Sender::new(None),
@@ -277,9 +281,10 @@ impl Plane {
         issuer: Arc<Issuer>,
     ) {
         let compiled = Arc::new(compiled);
+        self.keys.want(compiled.key_sources(), self.clock.unix_ms());
         self.current.send_modify(|held| {
             let before = held.as_ref().map(|c| c.snapshot.clone());
-            let snapshot = compiled.with_endpoints(&self.registry.endpoints(), before.as_deref());
+            let snapshot = compiled.join(&self.registry.endpoints(), &self.keys.sets(), before.as_deref());
             *held = Some(Arc::new(Current {
                 revision,
                 applied_ms,
@@ -337,23 +342,28 @@ impl Plane {
         loop {
             tokio::select! { () = self.moved.notified() => {}, () = drain.stopping() => return }
             tokio::time::sleep(COALESCE).await;
-            let endpoints = self.registry.endpoints();
-            self.current.send_if_modified(|held| {
-                let Some(now) = held else { return false };
-                let snapshot = now.compiled.with_endpoints(&endpoints, Some(&now.snapshot));
-                let next = Current {
-                    revision: now.revision,
-                    applied_ms: now.applied_ms,
-                    files: now.files.clone(),
-                    model: now.model.clone(),
-                    compiled: now.compiled.clone(),
-                    snapshot: Arc::new(snapshot),
-                    issuer: now.issuer.clone(),
-                };
-                *held = Some(Arc::new(next));
-                true
-            });
+            self.join_again();
         }
+    }
+
+    /// Endpoints or keys are others: everybody is told what concerns them. The revision stays.
+    pub(crate) fn join_again(&self) {
+        self.current.send_if_modified(|held| {
+            let Some(now) = held else { return false };
+            // Read while nobody else can publish, so that an older set never replaces a newer one.
+            let snapshot = now.compiled.join(&self.registry.endpoints(), &self.keys.sets(), Some(&now.snapshot));
+            let next = Current {
+                revision: now.revision,
+                applied_ms: now.applied_ms,
+                files: now.files.clone(),
+                model: now.model.clone(),
+                compiled: now.compiled.clone(),
+                snapshot: Arc::new(snapshot),
+                issuer: now.issuer.clone(),
+            };
+            *held = Some(Arc::new(next));
+            true
+        });
     }
 
     /// Leaves out instances that stay lost and drops old rows; runs until drained.

@@ -107,6 +107,7 @@ pub async fn start(config: &Config, clock: Clock, tasks: &Tasks) -> Result<Runni
     tasks.spawn(plane.clone().follow_endpoints());
     tasks.spawn(plane.clone().follow_losses());
     tasks.spawn(plane.clone().follow_identity());
+    tasks.spawn(plane.clone().follow_keys());
     info!(%address, socket = %config.socket.display(), state = %config.state.display(), "control plane serves");
     Ok(Running { plane, address, _lock: lock })
 }

@@ -1,5 +1,5 @@
-//! What each node is told: a model compiled to resources (`Compiled`), joined with where the instances are (`Snapshot`).
-//! Pure: a model, addresses and roots in, bytes out. A node is never given more than its own flows need.
+//! What each node is told: a model compiled to resources (`Compiled`), joined with where the instances are and which keys
+//! prove tokens (`Snapshot`). Pure: a model, addresses, keys and roots in, bytes out. A node is never given more than its own flows need.
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
@@ -10,15 +10,16 @@ use model::{
     Flow, ListenTls, Mode, Model, Node, Protocol, Role, SpiffeId,
     allow::{AllowEntry, PathPattern},
     diagnostic::{Diagnostic, Severity},
-    istio::{AuthorizationPolicy, AuthorizationSpec, Metadata, NODE_LABEL},
+    istio::{AuthorizationPolicy, AuthorizationSpec, Metadata, NODE_LABEL, RequestAuthentication},
 };
 use prost::Message;
 use wire::v1::resources;
 
-use crate::store::NodeDigest;
+use crate::{jwks::Source, store::NodeDigest};
 
 #[cfg(test)]
 mod tests;
+mod tokens;
 
 /// First local port of a sidecar's upstreams; the port of an upstream is this plus its place among the sorted names.
 pub const LOCAL_PORT_FIRST: u16 = 15_100;
@@ -28,6 +29,10 @@ pub const UPSTREAMS_MAX: usize = 4_096;
 /// The resource types, in the order in which a change is sent: what is pointed at before what points at it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
+    /// Keys of issuers of tokens.
+    KeySet,
+    /// Which tokens count.
+    Authentication,
     /// Roots.
     Bundle,
     /// Authorization policies.
@@ -40,11 +45,14 @@ pub enum Kind {
 
 impl Kind {
     /// All of them, in sending order.
-    pub const ALL: [Kind; 4] = [Kind::Bundle, Kind::Policy, Kind::Upstream, Kind::Workload];
+    pub const ALL: [Kind; 6] =
+        [Kind::KeySet, Kind::Authentication, Kind::Bundle, Kind::Policy, Kind::Upstream, Kind::Workload];
 
     /// The message's name.
     pub fn name(self) -> &'static str {
         match self {
+            Self::KeySet => "KeySet",
+            Self::Authentication => "Authentication",
             Self::Bundle => "Bundle",
             Self::Policy => "Policy",
             Self::Upstream => "Upstream",
@@ -62,6 +70,16 @@ impl Kind {
         let name = url.strip_prefix(wire::TYPE_URL_PREFIX)?;
         Self::ALL.into_iter().find(|k| k.name() == name)
     }
+
+    /// What must be up to date before a resource of this type is taken away: what points at it.
+    pub fn pointed_at_by(self) -> Option<Self> {
+        match self {
+            Self::KeySet => Some(Self::Authentication),
+            Self::Authentication => Some(Self::Policy),
+            Self::Upstream => Some(Self::Workload),
+            Self::Bundle | Self::Policy | Self::Workload => None,
+        }
+    }
 }
 
 /// One resource as it is sent.
@@ -78,14 +96,16 @@ pub struct Resource {
 /// All that one node may see.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NodeResources {
-    lists: [Vec<Resource>; 4],
+    lists: [Vec<Resource>; 6],
 }
 
 impl NodeResources {
     /// Its resources of one type, by name.
     pub fn of(&self, kind: Kind) -> &[Resource] {
-        let [bundles, policies, upstreams, workloads] = &self.lists;
+        let [key_sets, authentications, bundles, policies, upstreams, workloads] = &self.lists;
         match kind {
+            Kind::KeySet => key_sets,
+            Kind::Authentication => authentications,
             Kind::Bundle => bundles,
             Kind::Policy => policies,
             Kind::Upstream => upstreams,
@@ -109,11 +129,14 @@ impl Snapshot {
     }
 }
 
-/// A model compiled for every node under Ward, without endpoints.
+/// A model compiled for every node under Ward, without endpoints and without keys.
 #[derive(Debug)]
 pub struct Compiled {
     /// Its revision.
     pub revision: u64,
+    /// Whose tokens count, and where; by issuer, then by the address of its keys.
+    pub issuers: Vec<IssuerUse>,
+    sources: Vec<Source>,
     nodes: BTreeMap<SpiffeId, NodePlan>,
     bundle: resources::Bundle,
 }
@@ -125,10 +148,27 @@ struct NodePlan {
     workload: resources::Workload,
     upstreams: Vec<resources::Upstream>,
     policies: Vec<resources::Policy>,
+    authentications: Vec<resources::Authentication>,
+    /// Addresses of the keys it needs, sorted.
+    key_sets: Vec<String>,
 }
 
 /// Where the instances of each node are: mesh addresses by node, sorted.
 pub type Endpoints = BTreeMap<String, Vec<String>>;
+
+/// The keys there are, by their address.
+pub type KeySets = BTreeMap<String, String>;
+
+/// An issuer of tokens and who asks for its keys.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IssuerUse {
+    /// `iss`; empty for any issuer whose keys are there.
+    pub issuer: String,
+    /// Address of its keys; `None` when they stand in the model.
+    pub address: Option<String>,
+    /// Nodes that check its tokens.
+    pub nodes: Vec<String>,
+}
 
 /// Compiles the model for every node under Ward, and every rule set with it. Any fault refuses the whole: nothing is
 /// stored or sent. `known` says since which revision a node's configuration is what it is; a node that this model does not
@@ -144,12 +184,19 @@ pub fn compile(
 ) -> Result<Compiled, Vec<Diagnostic>> {
     let mut faults = Vec::new();
     let mut nodes = BTreeMap::new();
+    let mut tokens = tokens::Uses::default();
     for (name, node) in model.nodes.iter().filter(|(_, n)| n.under_ward()) {
         let Some(id) = model.spiffe_id(name.as_str()) else { continue };
         if let Err(errors) = policy::rule_set_for(model, name.as_str()) {
             faults.extend(errors.iter().map(|e| fault(name.as_str(), e)));
             continue;
         }
+        if let Err(errors) = policy::token_rules_for(model, name.as_str()) {
+            faults.extend(errors.iter().map(|e| fault(name.as_str(), e)));
+            continue;
+        }
+        let authentications = policy::authentications_for(model, name.as_str());
+        let key_sets = tokens.gather(name.as_str(), &authentications, &mut faults);
         let upstreams = upstreams_of(model, name.as_str());
         if upstreams.len() > UPSTREAMS_MAX {
             faults.push(diagnostic(
@@ -164,9 +211,12 @@ pub fn compile(
             digest: NodeDigest { digest: String::new(), since: revision },
             workload: workload_of(model, name.as_str(), node, &id),
             policies: policy::policies_for(model, name.as_str()).iter().map(policy_resource).collect(),
+            authentications: authentications.iter().map(authentication_resource).collect(),
+            key_sets,
             upstreams,
         };
         plan.policies.sort_by(|a, b| a.name.cmp(&b.name));
+        plan.authentications.sort_by(|a, b| a.name.cmp(&b.name));
         plan.digest.digest = plan_digest(&plan);
         if let Some(before) = known.get(name.as_str()).filter(|k| k.digest == plan.digest.digest) {
             plan.digest.since = before.since;
@@ -174,11 +224,12 @@ pub fn compile(
         plan.workload.revision = plan.digest.since;
         nodes.insert(id, plan);
     }
+    let (issuers, sources) = tokens.finish(model, &mut faults);
     if !faults.is_empty() {
         return Err(faults);
     }
     let bundle = resources::Bundle { trust_domain: model.trust_domain.to_string(), roots: roots.to_vec() };
-    Ok(Compiled { revision, nodes, bundle })
+    Ok(Compiled { revision, issuers, sources, nodes, bundle })
 }
 
 impl Compiled {
@@ -192,8 +243,14 @@ impl Compiled {
         self.nodes.values().find(|p| p.node == node).map(|p| p.digest.since)
     }
 
-    /// Joins it with the addresses. Nodes whose resources are the same as in `before` share them.
-    pub fn with_endpoints(&self, endpoints: &Endpoints, before: Option<&Snapshot>) -> Snapshot {
+    /// Where keys are fetched from, each address once.
+    pub fn key_sources(&self) -> &[Source] {
+        &self.sources
+    }
+
+    /// Joins it with the addresses and the keys; a key set that is not there is sent empty, so that its tokens are refused.
+    /// Nodes whose resources are the same as in `before` share them.
+    pub fn join(&self, endpoints: &Endpoints, keys: &KeySets, before: Option<&Snapshot>) -> Snapshot {
         let bundle = resource(&self.bundle.trust_domain, &self.bundle);
         let nodes = self.nodes.iter().map(|(id, plan)| {
             let upstreams = plan.upstreams.iter().map(|upstream| {
@@ -201,8 +258,14 @@ impl Compiled {
                 upstream.endpoints = endpoints.get(&upstream.node).cloned().unwrap_or_default();
                 resource(&upstream.name, &upstream)
             });
+            let key_sets = plan.key_sets.iter().map(|name| {
+                let jwks = keys.get(name).cloned().unwrap_or_default();
+                resource(name, &resources::KeySet { name: name.clone(), jwks })
+            });
             let all = NodeResources {
                 lists: [
+                    key_sets.collect(),
+                    plan.authentications.iter().map(|a| resource(&a.name, a)).collect(),
                     vec![bundle.clone()],
                     plan.policies.iter().map(|p| resource(&p.name, p)).collect(),
                     upstreams.collect(),
@@ -249,6 +312,8 @@ pub fn closed(id: &SpiffeId, model: &Model, revision: u64, roots: &[Vec<u8>]) ->
     let policy = policy_resource(&nothing);
     NodeResources {
         lists: [
+            Vec::new(),
+            Vec::new(),
             vec![resource(&bundle.trust_domain, &bundle)],
             vec![resource(&policy.name, &policy)],
             Vec::new(),
@@ -409,6 +474,13 @@ fn policy_resource(policy: &AuthorizationPolicy) -> resources::Policy {
     }
 }
 
+fn authentication_resource(document: &RequestAuthentication) -> resources::Authentication {
+    resources::Authentication {
+        name: format!("{}/{}", document.metadata.namespace, document.metadata.name),
+        document: serde_json::to_string(document).unwrap_or_default(),
+    }
+}
+
 fn resource(name: &str, message: &impl Message) -> Resource {
     let body = message.encode_to_vec();
     let version = hex(digest(&SHA256, &body).as_ref().get(..12).unwrap_or_default());
@@ -423,6 +495,10 @@ fn plan_digest(plan: &NodePlan) -> String {
     }
     for policy in &plan.policies {
         bytes.extend(policy.encode_length_delimited_to_vec());
+    }
+    // The keys themselves are no part of it: they change by themselves, and no revision with them.
+    for authentication in &plan.authentications {
+        bytes.extend(authentication.encode_length_delimited_to_vec());
     }
     hex(digest(&SHA256, &bytes).as_ref())
 }

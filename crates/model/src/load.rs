@@ -23,7 +23,7 @@ mod yaml;
 pub use flows::{ALLOW_ENTRIES_MAX, APPROVERS_MAX};
 pub use meaning::ROUTES_MAX;
 pub use nouns::{CHAIN_MAX, PORTS_MAX, REPLICAS_MAX, SIDECAR_PORTS, SVID_TTL_MAX, SVID_TTL_MIN};
-pub use read::TEXT_BYTES_MAX;
+pub use read::{TEXT_BYTES_MAX, parse_duration};
 pub use resources::POLICIES_MAX;
 pub use tokens::{CLAIMS_MAX, ISSUERS_MAX, KEY_SET_BYTES_MAX};
 pub use yaml::{YAML_DEPTH_MAX, YAML_NODES_MAX};

@@ -14,7 +14,7 @@ pub(super) const NAMES_MAX: usize = 8_192;
 /// What a stream asked for and holds.
 #[derive(Debug, Default)]
 pub struct Session {
-    types: [Subscription; 4],
+    types: [Subscription; 6],
     nonces: u64,
 }
 
@@ -85,15 +85,15 @@ impl Session {
         Ok(())
     }
 
-    /// What to send now. A type with an unanswered response waits. An upstream that is gone is taken away only once the
-    /// peer holds the workload that no longer points at it.
+    /// What to send now. A type with an unanswered response waits. A resource that is gone is taken away only once the
+    /// peer holds what no longer points at it: an upstream after the workload, keys after the document that needed them.
     pub fn advance(&mut self, view: &View) -> Vec<DeltaDiscoveryResponse> {
         let mut responses = Vec::new();
         for kind in Kind::ALL {
-            let waits = kind == Kind::Upstream && {
-                let workload = self.state(Kind::Workload);
-                workload.asked && (workload.pending.is_some() || !workload.is_current(Kind::Workload, view))
-            };
+            let waits = kind.pointed_at_by().is_some_and(|pointer| {
+                let state = self.state(pointer);
+                state.asked && (state.pending.is_some() || !state.is_current(pointer, view))
+            });
             let nonce = self.nonces + 1;
             let state = self.state(kind);
             if !state.asked || state.pending.is_some() {
@@ -132,10 +132,15 @@ impl Session {
         responses
     }
 
-    /// The revision that the peer holds whole: every type asked for, answered, taken, and nothing left to send.
+    /// The revision that the peer holds whole: every type asked for, answered, taken, and nothing left to send. A peer that
+    /// does not know a type, and has nothing of it to know, is not waited for.
     pub fn synced(&self, view: &View) -> Option<u64> {
         let settled = |kind| {
             let state = self.state_of(kind);
+            let optional = matches!(kind, Kind::KeySet | Kind::Authentication);
+            if !state.asked && optional {
+                return view.resources.of(kind).is_empty();
+            }
             state.asked
                 && state.answered
                 && state.pending.is_none()
@@ -151,8 +156,10 @@ impl Session {
     }
 
     fn state(&mut self, kind: Kind) -> &mut Subscription {
-        let [bundle, policy, upstream, workload] = &mut self.types;
+        let [key_set, authentication, bundle, policy, upstream, workload] = &mut self.types;
         match kind {
+            Kind::KeySet => key_set,
+            Kind::Authentication => authentication,
             Kind::Bundle => bundle,
             Kind::Policy => policy,
             Kind::Upstream => upstream,
@@ -161,8 +168,10 @@ impl Session {
     }
 
     fn state_of(&self, kind: Kind) -> &Subscription {
-        let [bundle, policy, upstream, workload] = &self.types;
+        let [key_set, authentication, bundle, policy, upstream, workload] = &self.types;
         match kind {
+            Kind::KeySet => key_set,
+            Kind::Authentication => authentication,
             Kind::Bundle => bundle,
             Kind::Policy => policy,
             Kind::Upstream => upstream,

@@ -7,13 +7,13 @@ use wire::discovery::{DeltaDiscoveryRequest, Status};
 use super::Session;
 use crate::{
     plane::View,
-    snapshot::{Endpoints, Kind, compile},
+    snapshot::{Endpoints, KeySets, Kind, compile},
     testkit::{Discovery, Joined, Mesh, SHOP, model, shown, until},
 };
 
 fn view(text: &str, revision: u64, endpoints: &Endpoints) -> View {
     let compiled = compile(&model(text), revision, &[vec![1]], &Default::default()).unwrap();
-    let snapshot = compiled.with_endpoints(endpoints, None);
+    let snapshot = compiled.join(endpoints, &KeySets::new(), None);
     let id = "spiffe://shop.example/ns/shop/sa/orders".to_owned().try_into().unwrap();
     View { revision, resources: Arc::clone(snapshot.of(&id).unwrap()) }
 }
@@ -53,6 +53,8 @@ fn everything_once_then_only_what_changed() {
         session.on_request(ask(kind)).unwrap();
     }
     expect![[r#"
+        KeySet
+        Authentication
         Bundle +shop.example
         Policy +shop/flow-place
         Upstream +orders-db:5432 +payments:8080
@@ -102,6 +104,8 @@ fn what_a_peer_says_it_holds_is_not_sent_again() {
     // Empty answers are still answers: the peer learns that it has everything. What is gone is taken away last.
     let responses = session.advance(&now);
     expect![[r#"
+        KeySet
+        Authentication
         Bundle
         Policy
         Upstream +orders-db:5432 -gone:1
@@ -198,12 +202,14 @@ async fn a_stream_is_its_certificates_node_whatever_it_claims() {
     let gateway = mesh.join("gateway").await;
     let mut stream = gateway.discover("orders/0").await;
     expect![[r#"
+        Authentication
         Bundle +shop.example
+        KeySet
         Policy +edge/flow-checkout
         Upstream +orders:8080
         Workload +gateway
     "#]]
-    .assert_eq(&shown(&sorted(stream.take(4).await)));
+    .assert_eq(&shown(&sorted(stream.take(Kind::ALL.len()).await)));
     // Asking for another node's resources by name gets nothing either.
     let theirs = DeltaDiscoveryRequest {
         resource_names_subscribe: vec!["shop/flow-place".into(), "shop/flow-charge".into()],
@@ -221,8 +227,8 @@ async fn a_change_reaches_those_it_concerns_and_nobody_else() {
     let (orders, payments) = (mesh.join("orders").await, mesh.join("payments").await);
     let mut to_orders = orders.discover("orders/0").await;
     let mut to_payments = payments.discover("payments/0").await;
-    to_orders.take(4).await;
-    to_payments.take(4).await;
+    to_orders.take(Kind::ALL.len()).await;
+    to_payments.take(Kind::ALL.len()).await;
     assert_eq!(mesh.apply(&SHOP.replace("POST /charges", "PUT /charges")).await, 2);
     expect![[r#"
         Policy +shop/flow-charge
@@ -272,7 +278,7 @@ async fn a_reconnecting_proxy_is_sent_only_what_it_missed() {
     let orders = mesh.join("orders").await;
     let mut stream = orders.discover("orders/0").await;
     let held: HashMap<String, HashMap<String, String>> = stream
-        .take(4)
+        .take(Kind::ALL.len())
         .await
         .into_iter()
         .map(|r| (r.type_url, r.resources.into_iter().map(|x| (x.name, x.version)).collect()))
@@ -284,12 +290,14 @@ async fn a_reconnecting_proxy_is_sent_only_what_it_missed() {
     let mut stream =
         Discovery::open(channel, "orders/0", |kind| held.get(&kind.type_url()).cloned().unwrap_or_default()).await;
     expect![[r#"
+        Authentication
         Bundle
+        KeySet
         Policy +shop/flow-place
         Upstream
         Workload +orders
     "#]]
-    .assert_eq(&shown(&sorted(stream.take(4).await)));
+    .assert_eq(&shown(&sorted(stream.take(Kind::ALL.len()).await)));
 }
 
 #[tokio::test]
@@ -297,7 +305,7 @@ async fn a_node_that_left_the_model_is_told_that_nothing_is_allowed() {
     let mesh = Mesh::shop().await;
     let payments = mesh.join("payments").await;
     let mut stream = payments.discover("payments/0").await;
-    stream.take(4).await;
+    stream.take(Kind::ALL.len()).await;
     let without = SHOP
         .replace("  payments: { kind: service, zone: shop, run: { command: [./shop, payments] } }\n", "")
         .replace("  - { id: charge, from: orders, to: payments, carries: [order], via: { allow: [\"POST /charges\"], timeout: 5s } }\n", "");
@@ -314,7 +322,7 @@ async fn endpoints_follow_the_instances() {
     let mesh = Mesh::shop().await;
     let (gateway, orders) = (mesh.join("gateway").await, mesh.join("orders").await);
     let mut stream = gateway.discover("gateway/0").await;
-    stream.take(4).await;
+    stream.take(Kind::ALL.len()).await;
     let endpoints = |r: &wire::discovery::DeltaDiscoveryResponse| {
         use prost::Message;
         let any = r.resources[0].resource.clone().unwrap();

@@ -395,7 +395,7 @@ async fn a_flow_is_enforced_when_its_target_holds_it() {
     let _report = orders.report("orders/0", "10.0.0.2:15008").await;
     let mut stream = orders.discover("orders/0").await;
     assert_eq!(state(&mesh.ask("GET", "/v1/flows", None).await.1, "place"), "declared", "connected is not enforced");
-    stream.take(4).await;
+    stream.take(crate::snapshot::Kind::ALL.len()).await;
     until(|| mesh.plane().registry.list().iter().any(|i| i.row.acked == 1)).await;
     let (_, flows) = mesh.ask("GET", "/v1/flows", None).await;
     assert_eq!((state(&flows, "place"), state(&flows, "charge")), (json!("enforced"), json!("declared")));

@@ -5,7 +5,7 @@ use expect_test::{Expect, expect};
 use prost::Message;
 use wire::v1::resources::{Policy, Upstream, Workload};
 
-use super::{Compiled, Endpoints, Kind, Snapshot, compile};
+use super::{Compiled, Endpoints, KeySets, Kind, Snapshot, compile};
 use crate::testkit::{SHOP, model};
 
 fn compiled(text: &str, revision: u64, before: Option<&Compiled>) -> Compiled {
@@ -61,7 +61,7 @@ fn told(snapshot: &Snapshot, id: &str) -> String {
 #[track_caller]
 fn check(text: &str, id: &str, expected: &Expect) {
     let endpoints = Endpoints::from([("orders".to_owned(), vec!["10.0.0.2:15008".to_owned()])]);
-    let snapshot = compiled(text, 1, None).with_endpoints(&endpoints, None);
+    let snapshot = compiled(text, 1, None).join(&endpoints, &KeySets::new(), None);
     expected.assert_eq(&told(&snapshot, id));
 }
 
@@ -210,8 +210,8 @@ fn a_change_moves_only_the_nodes_it_concerns() {
     expect![[r#"{"gateway": 1, "orders": 1, "orders-db": 1, "payments": 2}"#]].assert_eq(&format!("{:?}", since(&two)));
     // Equal content is shared, not only equal.
     let endpoints = Endpoints::new();
-    let before = one.with_endpoints(&endpoints, None);
-    let after = two.with_endpoints(&endpoints, Some(&before));
+    let before = one.join(&endpoints, &KeySets::new(), None);
+    let after = two.join(&endpoints, &KeySets::new(), Some(&before));
     for (node, moved) in [("edge/sa/gateway", false), ("shop/sa/orders", false), ("shop/sa/payments", true)] {
         let id = format!("spiffe://shop.example/ns/{node}").try_into().unwrap();
         let same = std::sync::Arc::ptr_eq(before.of(&id).unwrap(), after.of(&id).unwrap());

@@ -307,7 +307,7 @@ pub(crate) fn list(words: &[&str]) -> String {
 }
 
 /// Reads `1h30m`; units from large to small are not required. None when malformed, zero or over 100 years.
-pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
+pub fn parse_duration(text: &str) -> Option<Duration> {
     let mut rest = text;
     let mut total = Duration::ZERO;
     while !rest.is_empty() {
