@@ -247,6 +247,8 @@ fn decisions(c: &mut Criterion) {
             match kind {
                 Kind::Identity => {
                     measure(c, "allow: identity, method, path", size, &facts, decide, Reason::Allowed);
+                    let one = facts.get(facts.len() / 2..=facts.len() / 2).unwrap_or_default();
+                    measure(c, "allow: identity, method, path, one request", size, one, decide, Reason::Allowed);
                     measure(c, "scan: identity, method, path", size, &facts, scan, Reason::Allowed);
                     let strangers: Vec<_> =
                         facts.into_iter().map(|facts| Facts { method: "DELETE", ..facts }).collect();

@@ -131,7 +131,7 @@ fn a_decision_allocates_nothing() {
 
 #[test]
 fn a_path_in_normal_form_is_handed_back() {
-    for path in ["/", "*", "/a/b-c_d~e.f", "/a@b/c:d/e=f", "/a+b/", "/charges?id=1#x"] {
+    for path in ["/", "/a/b-c_d~e.f", "/a@b/c:d/e=f", "/a+b/", "/charges?id=1#x"] {
         for semantics in [Semantics::Ward, Semantics::Istio] {
             assert_eq!(allocations(|| semantics.normalize(path).expect("a path")).1, 0, "{path}");
         }

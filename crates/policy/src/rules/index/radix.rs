@@ -22,8 +22,11 @@ pub(super) struct Radix {
     backward: bool,
     /// Whether ASCII case is ignored; patterns are in lower case then.
     fold: bool,
-    // Invariant: never empty, the root is first; children stand side by side, in the order of their first byte.
+    // Invariant: never empty, the root is first; children stand side by side.
     nodes: Box<[Node]>,
+    /// The first byte of each node's label, in the direction of the walk: apart, so that looking for a child reads one
+    /// line of memory. Children stand in the order of these, `SEGMENT` last.
+    firsts: Box<[u8]>,
     /// The labels of all nodes; each in the direction of the value, also when that is walked backward.
     labels: Box<[u8]>,
 }
@@ -32,15 +35,13 @@ pub(super) struct Radix {
 struct Node {
     /// What leads here; for a segment, `SEGMENT` alone.
     label: u32,
-    label_length: u32,
     children: u32,
     /// Target of the pattern that ends here.
     whole: u32,
     /// Target of the pattern that ends here and lets anything follow.
     open: u32,
+    label_length: u16,
     children_count: u16,
-    /// First byte of the label, in the direction of the walk.
-    first: u8,
 }
 
 /// No target.
@@ -51,12 +52,13 @@ impl Radix {
     pub(super) fn new(backward: bool, fold: bool, patterns: &[(&Pattern, u32)]) -> Self {
         let mut patterns = patterns.to_vec();
         patterns.sort_by(|(a, _), (b, _)| a.bytes.cmp(&b.bytes));
-        let mut nodes = vec![Node::new(0, 0, 0)];
+        let mut nodes = vec![Node::new(0, 0)];
+        let mut firsts = vec![0];
         let mut labels = Vec::new();
         // Breadth first, so that children stand side by side: node, its patterns, how many bytes of them are behind.
         let mut open = VecDeque::from([(0, patterns.as_slice(), 0)]);
         while let Some((at, mut patterns, depth)) = open.pop_front() {
-            let mut node = Node { children: offset(nodes.len()), ..Node::new(0, 0, 0) };
+            let mut node = Node { children: offset(nodes.len()), ..Node::new(0, 0) };
             while let Some(((pattern, target), rest)) = patterns.split_first()
                 && pattern.bytes.len() == depth
             {
@@ -67,9 +69,11 @@ impl Radix {
                 let alike = patterns.partition_point(|(pattern, _)| pattern.bytes.get(depth) == Some(&first));
                 let (group, others) = patterns.split_at(alike);
                 let length = common(group, depth);
-                let label = group.first().and_then(|(pattern, _)| pattern.bytes.get(depth..depth + length));
-                nodes.push(Node::new(offset(labels.len()), offset(length), first));
-                open.push_back((nodes.len() - 1, group, depth + length));
+                let label =
+                    group.first().and_then(|(pattern, _)| pattern.bytes.get(depth..depth + usize::from(length)));
+                nodes.push(Node::new(offset(labels.len()), length));
+                firsts.push(first);
+                open.push_back((nodes.len() - 1, group, depth + usize::from(length)));
                 node.children_count += 1;
                 let label = label.unwrap_or_default();
                 if backward {
@@ -80,10 +84,10 @@ impl Radix {
                 patterns = others;
             }
             if let Some(slot) = nodes.get_mut(at) {
-                *slot = Node { label: slot.label, label_length: slot.label_length, first: slot.first, ..node };
+                *slot = Node { label: slot.label, label_length: slot.label_length, ..node };
             }
         }
-        Self { backward, fold, nodes: nodes.into(), labels: labels.into() }
+        Self { backward, fold, nodes: nodes.into(), firsts: firsts.into(), labels: labels.into() }
     }
 
     /// Calls `found` with the target of each pattern that the value fits.
@@ -106,15 +110,15 @@ impl Radix {
                 return;
             };
             let start = index(node.children);
-            let Some(children) = self.nodes.get(start..start + usize::from(node.children_count)) else { return };
-            if let Some(segment) = children.last()
-                && segment.first == SEGMENT
+            let Some(firsts) = self.firsts.get(start..start + usize::from(node.children_count)) else { return };
+            if firsts.last() == Some(&SEGMENT)
                 && byte != b'/'
+                && let Some(segment) = self.nodes.get(start + firsts.len() - 1)
             {
                 let end = rest.iter().position(|byte| *byte == b'/').unwrap_or(rest.len());
                 self.walk(segment, rest.get(end..).unwrap_or_default(), found);
             }
-            let child = children.binary_search_by_key(&byte, |child| child.first).ok().and_then(|at| children.get(at));
+            let child = firsts.iter().position(|first| *first == byte).and_then(|at| self.nodes.get(start + at));
             let Some((child, tail)) = child.and_then(|child| Some((child, self.strip(rest, child)?))) else { return };
             (node, rest) = (child, tail);
         }
@@ -128,8 +132,13 @@ impl Radix {
 
     /// The value without the label of a node.
     fn strip<'v>(&self, rest: &'v [u8], node: &Node) -> Option<&'v [u8]> {
+        // The first byte led here.
+        match (rest, node.label_length, self.backward) {
+            ([_, tail @ ..], 1, false) | ([tail @ .., _], 1, true) => return Some(tail),
+            _ => {}
+        }
         let start = index(node.label);
-        let label = self.labels.get(start..start + index(node.label_length))?;
+        let label = self.labels.get(start..start + usize::from(node.label_length))?;
         let (head, tail) = if self.backward {
             let (tail, head) = rest.split_at_checked(rest.len().checked_sub(label.len())?)?;
             (head, tail)
@@ -142,20 +151,20 @@ impl Radix {
 }
 
 impl Node {
-    fn new(label: u32, label_length: u32, first: u8) -> Self {
-        Self { label, label_length, first, children: 0, children_count: 0, whole: NONE, open: NONE }
+    fn new(label: u32, label_length: u16) -> Self {
+        Self { label, label_length, children: 0, children_count: 0, whole: NONE, open: NONE }
     }
 }
 
-/// How many bytes after `depth` sorted patterns have in common; a segment stands alone.
-fn common(patterns: &[(&Pattern, u32)], depth: usize) -> usize {
+/// How many bytes after `depth` sorted patterns have in common, as far as a label can hold; a segment stands alone.
+fn common(patterns: &[(&Pattern, u32)], depth: usize) -> u16 {
     let (Some((first, _)), Some((last, _))) = (patterns.first(), patterns.last()) else { return 0 };
-    let rest = |pattern: &Pattern| pattern.bytes.iter().skip(depth).copied().collect::<Vec<_>>();
-    let (first, last) = (rest(first), rest(last));
-    if first.first() == Some(&SEGMENT) {
+    let (first, last) = (first.bytes.iter().skip(depth), last.bytes.iter().skip(depth));
+    if first.clone().next() == Some(&SEGMENT) {
         return 1;
     }
-    first.iter().zip(&last).take_while(|(a, b)| a == b && **a != SEGMENT).count()
+    let same = first.zip(last).take_while(|(a, b)| a == b && **a != SEGMENT).count();
+    u16::try_from(same).unwrap_or(u16::MAX)
 }
 
 /// Policies of more than 4 GiB are none; a tree of them would find nothing, and so be refused by `NONE`.

@@ -65,6 +65,17 @@ fn no_patterns() {
     assert_eq!(fits(&tree(false, false, &[]), "/a"), [] as [u32; 0]);
 }
 
+#[test]
+fn labels_of_any_length() {
+    let long = "/a".repeat(100_000);
+    let patterns = [long.clone(), format!("{long}b"), format!("{long}*")].map(|text| pattern(&text));
+    let tree = tree(false, false, &patterns);
+    assert_eq!(fits(&tree, &long), [0, 2]);
+    assert_eq!(fits(&tree, &format!("{long}b")), [1, 2]);
+    assert_eq!(fits(&tree, &long[1..]), [] as [u32; 0]);
+    assert_eq!(fits(&tree, &long[..long.len() - 1]), [] as [u32; 0]);
+}
+
 /// Slowly: byte by byte, without a tree.
 fn slow(pattern: &[u8], open: bool, value: &[u8]) -> bool {
     match (pattern.split_first(), value.split_first()) {
