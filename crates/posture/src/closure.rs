@@ -1,0 +1,421 @@
+//! What an attacker can come to reach, control and hold: a monotone closure over the diagram, with every derivation.
+//!
+//! Four rules, each of which only ever adds facts, so the end does not depend on the order:
+//!
+//! - R1: who stands in a zone reaches what is exposed to it, and what a party there may send to; who controls a node
+//!   stands in its zone and reaches what the node has flows to; a request that a service passes on reaches what is behind.
+//! - R2: who reaches a store or service that asks nobody for proof holds what it hands out.
+//! - R3: who controls a node holds what it holds, reads, is sent and is answered.
+//! - R4: who holds a secret and reaches what it opens is let in: an administration node or a login is then controlled, of
+//!   anything else its data are held.
+//!
+//! Facts are derived breadth first, so the first derivation of a fact is a shortest one. All derivations are kept: which
+//! changes cut a fact off is a question about all of them. Entries (breaking into a service that takes unguarded
+//! requests, guessing or stealing a login) are assumptions: they are made only where asked for, after everything
+//! that needs none, and each is marked.
+use std::collections::{HashMap, HashSet, VecDeque};
+
+use model::{Auth, Name, NodeKind, Role, Trust};
+
+use crate::view::{DataId, FlowId, NodeId, View};
+
+/// A zone by its place among the model's zones.
+pub type ZoneId = usize;
+/// A step by its place in `Closure::steps`.
+pub type StepId = usize;
+
+/// Something that is true for the attacker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Fact {
+    /// Is somewhere in a zone.
+    Stand(ZoneId),
+    /// Can open a connection to a node, or have a request passed on to it.
+    Reach(NodeId),
+    /// Acts as a node.
+    Control(NodeId),
+    /// Has a datum in readable form.
+    Hold(DataId),
+}
+
+/// Why a fact follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum By {
+    /// Given: where the attacker begins.
+    Given,
+    /// R1: a controlled node stands in its zone, a zone in the zone around it.
+    Lies,
+    /// R1: the node is exposed to a zone.
+    Exposed(ZoneId, NodeId),
+    /// R1: a party of the zone may send there.
+    Party(FlowId),
+    /// R1: a controlled node has this flow.
+    Flow(FlowId),
+    /// R1: a service passes requests on.
+    Forwarded(FlowId),
+    /// R2: the node hands it to whoever asks.
+    Open(NodeId),
+    /// R3: the controlled node has it.
+    Inside(NodeId),
+    /// R3: the controlled node is sent it, or answered with it.
+    Moved(FlowId),
+    /// R4: the secret opens the node.
+    Opened(DataId, NodeId),
+    /// Assumed: the service falls to a request that nothing filters.
+    Exploit(NodeId),
+    /// Assumed: the login falls to a guessed or stolen credential.
+    Login(NodeId),
+}
+
+impl By {
+    /// Whether it is an assumption about an attacker's luck and not a reading of the diagram.
+    pub fn is_assumed(self) -> bool {
+        matches!(self, Self::Exploit(_) | Self::Login(_))
+    }
+}
+
+/// One derivation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// What follows.
+    pub fact: Fact,
+    /// Why.
+    pub by: By,
+    /// From what: none, one or two facts.
+    pub from: [Option<Fact>; 2],
+}
+
+/// Where the attacker begins, and what is granted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Start {
+    /// Facts that are given.
+    pub given: Vec<Fact>,
+    /// Whether entries may be assumed.
+    pub entries: bool,
+}
+
+/// Everything that follows.
+pub struct Closure {
+    /// Every derivation, in the order made: breadth first, those without assumptions before the others.
+    pub steps: Vec<Step>,
+    /// The derivations of each fact, first one first.
+    facts: HashMap<Fact, Vec<StepId>>,
+    /// Facts that hold only under an assumption.
+    assumed: HashSet<Fact>,
+    uses: HashSet<By>,
+}
+
+impl Start {
+    /// Everybody in a zone without trust, and every hostile party; entries may be assumed.
+    pub fn outside(view: &View<'_>) -> Self {
+        let zones = view.model.zones.values().enumerate().filter(|(_, z)| z.trust == Trust::None);
+        let hostile = view.nodes.iter().enumerate().filter(|(_, n)| n.node.hostile);
+        let given = zones.map(|(id, _)| Fact::Stand(id)).chain(hostile.map(|(id, _)| Fact::Control(id))).collect();
+        Self { given, entries: true }
+    }
+}
+
+impl Closure {
+    /// Derives everything. Linear in the nodes, flows and `opens` of the model.
+    pub fn new(view: &View<'_>, start: &Start) -> Self {
+        let mut run = Run::new(view);
+        for fact in &start.given {
+            run.derive(*fact, By::Given, [None, None]);
+        }
+        run.exhaust();
+        if start.entries {
+            run.entries = true;
+            let reached: Vec<NodeId> = (0..view.nodes.len()).filter(|n| run.done.contains(&Fact::Reach(*n))).collect();
+            run.assuming = true;
+            for node in reached {
+                run.enter(node);
+            }
+            run.exhaust();
+        }
+        let uses = run.steps.iter().map(|s| s.by).collect();
+        Self { steps: run.steps, facts: run.facts, assumed: run.assumed, uses }
+    }
+
+    /// Whether it follows.
+    pub fn has(&self, fact: Fact) -> bool {
+        self.facts.contains_key(&fact)
+    }
+
+    /// Whether it follows only when an entry is assumed.
+    pub fn is_assumed(&self, fact: Fact) -> bool {
+        self.assumed.contains(&fact)
+    }
+
+    /// Whether something is derived this way.
+    pub fn uses(&self, by: By) -> bool {
+        self.uses.contains(&by)
+    }
+
+    /// Every derivation of a fact, the first one first.
+    pub fn derivations(&self, fact: Fact) -> impl Iterator<Item = &Step> {
+        self.facts.get(&fact).into_iter().flatten().filter_map(|id| self.steps.get(*id))
+    }
+
+    /// The steps that lead to a fact by first derivations, premises before what follows from them, each once.
+    pub fn path(&self, fact: Fact) -> Vec<&Step> {
+        let (mut steps, mut seen, mut stack) = (Vec::new(), HashSet::new(), vec![(fact, false)]);
+        while let Some((fact, ready)) = stack.pop() {
+            let Some(step) = self.derivations(fact).next() else { continue };
+            if ready {
+                steps.push(step);
+            } else if seen.insert(fact) {
+                stack.push((fact, true));
+                stack.extend(step.from.iter().rev().flatten().map(|f| (*f, false)));
+            }
+        }
+        steps
+    }
+}
+
+/// A closure in the making.
+struct Run<'v, 'm> {
+    view: &'v View<'m>,
+    zones: HashMap<&'m str, ZoneId>,
+    parents: Vec<Option<ZoneId>>,
+    /// Nodes exposed to a zone by their own word.
+    exposed: Vec<Vec<NodeId>>,
+    /// Flows of parties in a zone.
+    parties: Vec<Vec<FlowId>>,
+    /// Services whose requests come from outside with nothing to filter them.
+    unguarded: Vec<bool>,
+    steps: Vec<Step>,
+    facts: HashMap<Fact, Vec<StepId>>,
+    assumed: HashSet<Fact>,
+    queue: VecDeque<Fact>,
+    /// Facts whose consequences were drawn.
+    done: HashSet<Fact>,
+    entries: bool,
+    assuming: bool,
+}
+
+impl<'v, 'm> Run<'v, 'm> {
+    fn new(view: &'v View<'m>) -> Self {
+        let model = view.model;
+        let zones: HashMap<&str, ZoneId> = model.zones.keys().map(Name::as_str).zip(0..).collect();
+        let id = |name: &Name| zones.get(name.as_str()).copied();
+        let parents = model.zones.values().map(|z| z.parent.as_ref().and_then(id)).collect();
+        let (mut exposed, mut parties) = (vec![Vec::new(); zones.len()], vec![Vec::new(); zones.len()]);
+        for (node, of) in view.nodes.iter().enumerate() {
+            of.node.exposed_to.iter().filter_map(id).for_each(|z| exposed[z].push(node));
+        }
+        for (flow, of) in view.flows.iter().enumerate().filter(|(_, f)| !f.flow.standby) {
+            let from = view.node(of.from).node;
+            if let (NodeKind::Party, Some(zone)) = (from.kind, id(&from.zone)) {
+                parties[zone].push(flow);
+            }
+        }
+        Self {
+            view,
+            zones,
+            parents,
+            exposed,
+            parties,
+            unguarded: unguarded(view),
+            steps: Vec::new(),
+            facts: HashMap::new(),
+            assumed: HashSet::new(),
+            queue: VecDeque::new(),
+            done: HashSet::new(),
+            entries: false,
+            assuming: false,
+        }
+    }
+
+    fn derive(&mut self, fact: Fact, by: By, from: [Option<Fact>; 2]) {
+        let id = self.steps.len();
+        self.steps.push(Step { fact, by, from });
+        let derivations = self.facts.entry(fact).or_default();
+        derivations.push(id);
+        if derivations.len() == 1 {
+            if self.assuming {
+                self.assumed.insert(fact);
+            }
+            self.queue.push_back(fact);
+        }
+    }
+
+    fn exhaust(&mut self) {
+        while let Some(fact) = self.queue.pop_front() {
+            self.done.insert(fact);
+            match fact {
+                Fact::Stand(zone) => self.stand(zone, fact),
+                Fact::Reach(node) => self.reach(node, fact),
+                Fact::Control(node) => self.control(node, fact),
+                Fact::Hold(datum) => {
+                    for node in self.view.datum(datum).opens.clone() {
+                        if self.done.contains(&Fact::Reach(node)) {
+                            self.opened(datum, node);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn stand(&mut self, zone: ZoneId, fact: Fact) {
+        let from = [Some(fact), None];
+        if let Some(parent) = self.parents.get(zone).copied().flatten() {
+            self.derive(Fact::Stand(parent), By::Lies, from);
+        }
+        for node in self.exposed.get(zone).cloned().unwrap_or_default() {
+            self.derive(Fact::Reach(node), By::Exposed(zone, node), from);
+        }
+        for flow in self.parties.get(zone).cloned().unwrap_or_default() {
+            self.derive(Fact::Reach(self.view.flow(flow).to), By::Party(flow), from);
+        }
+    }
+
+    fn reach(&mut self, node: NodeId, fact: Fact) {
+        let from = [Some(fact), None];
+        let (view, of) = (self.view, self.view.node(node));
+        if of.keeps() && of.open() {
+            for datum in &of.holds {
+                self.derive(Fact::Hold(*datum), By::Open(node), from);
+            }
+        }
+        for flow in &of.inbound {
+            let handed = view.flow(*flow);
+            if !handed.proven && !of.node.under_ward() {
+                for datum in &handed.returns {
+                    self.derive(Fact::Hold(*datum), By::Open(node), from);
+                }
+            }
+        }
+        for flow in &of.outbound {
+            if forwards(view, *flow) {
+                self.derive(Fact::Reach(view.flow(*flow).to), By::Forwarded(*flow), from);
+            }
+        }
+        for secret in &of.openers {
+            if self.done.contains(&Fact::Hold(*secret)) {
+                self.opened(*secret, node);
+            }
+        }
+        if self.entries {
+            self.enter(node);
+        }
+    }
+
+    fn control(&mut self, node: NodeId, fact: Fact) {
+        let from = [Some(fact), None];
+        let (view, of) = (self.view, self.view.node(node));
+        if let Some(zone) = self.zones.get(of.node.zone.as_str()) {
+            self.derive(Fact::Stand(*zone), By::Lies, from);
+        }
+        for datum in of.holds.iter().chain(&of.reads) {
+            self.derive(Fact::Hold(*datum), By::Inside(node), from);
+        }
+        for flow in &of.inbound {
+            for datum in &view.flow(*flow).carries {
+                self.derive(Fact::Hold(*datum), By::Moved(*flow), from);
+            }
+        }
+        for flow in of.outbound.iter().filter(|f| !view.flow(**f).flow.standby) {
+            self.derive(Fact::Reach(view.flow(*flow).to), By::Flow(*flow), from);
+            for datum in view.flow(*flow).returns.iter().chain(&view.flow(*flow).carries) {
+                self.derive(Fact::Hold(*datum), By::Moved(*flow), from);
+            }
+        }
+    }
+
+    /// R4; both premises have been drawn upon, this being the later one.
+    fn opened(&mut self, secret: DataId, node: NodeId) {
+        let from = [Some(Fact::Hold(secret)), Some(Fact::Reach(node))];
+        let (view, of, by) = (self.view, self.view.node(node), By::Opened(secret, node));
+        if of.node.admin || is_login(view, node) {
+            self.derive(Fact::Control(node), by, from);
+            return;
+        }
+        for datum in &of.holds {
+            // A caller of a service is not given the service's own credentials.
+            if of.keeps() || view.class(*datum) != model::Class::Secret {
+                self.derive(Fact::Hold(*datum), by, from);
+            }
+        }
+        for flow in &of.inbound {
+            for datum in &view.flow(*flow).returns {
+                self.derive(Fact::Hold(*datum), by, from);
+            }
+        }
+    }
+
+    fn enter(&mut self, node: NodeId) {
+        let from = [Some(Fact::Reach(node)), None];
+        let before = self.assuming;
+        self.assuming = true;
+        if self.unguarded.get(node) == Some(&true) {
+            self.derive(Fact::Control(node), By::Exploit(node), from);
+        }
+        if is_weak_login(self.view, node) {
+            self.derive(Fact::Control(node), By::Login(node), from);
+        }
+        self.assuming = before;
+    }
+}
+
+/// Whether a node is a machine that people log in to.
+pub(crate) fn is_login(view: &View<'_>, node: NodeId) -> bool {
+    view.node(node).node.port.is_some()
+}
+
+/// Whether what lets people in can be guessed or stolen, and nothing else is asked for.
+pub(crate) fn is_weak_login(view: &View<'_>, node: NodeId) -> bool {
+    let of = view.node(node);
+    let weak = of.node.auth.is_none_or(|a| matches!(a, Auth::None | Auth::Password | Auth::Key));
+    is_login(view, node) && of.exposed.is_some() && weak && !of.guarded(&["mfa", "oidc"])
+}
+
+/// Whether a service sends on by this flow some of what it is sent.
+fn forwards(view: &View<'_>, flow: FlowId) -> bool {
+    let of = view.flow(flow);
+    let (from, to) = (view.node(of.from), view.node(of.to));
+    let services = from.node.kind == NodeKind::Service && to.node.kind == NodeKind::Service;
+    services
+        && !of.flow.standby
+        && from.inbound.iter().any(|f| view.flow(*f).carries.iter().any(|d| of.carries.contains(d)))
+}
+
+/// Services that do something with requests from outside which nothing filtered on their way.
+fn unguarded(view: &View<'_>) -> Vec<bool> {
+    let mut seen = vec![false; view.nodes.len()];
+    let mut queue: VecDeque<NodeId> = VecDeque::new();
+    for flow in &view.flows {
+        if is_unguarded_entry(view, flow) {
+            queue.push_back(flow.to);
+        }
+    }
+    while let Some(node) = queue.pop_front() {
+        if seen[node] || view.node(node).guarded(&["waf"]) {
+            continue;
+        }
+        seen[node] = true;
+        queue.extend(view.node(node).outbound.iter().filter(|f| forwards(view, **f)).map(|f| view.flow(*f).to));
+    }
+    for (node, seen) in seen.iter_mut().enumerate() {
+        let of = view.node(node);
+        // What only passes requests on has nothing to break into that its next hop has not.
+        *seen &= of.node.kind == NodeKind::Service
+            && of.node.role != Some(Role::Gateway)
+            && !(of.holds.is_empty() && of.reads.is_empty());
+    }
+    seen
+}
+
+/// A flow of somebody without trust into a service that neither filters nor limits requests.
+pub(crate) fn is_unguarded_entry(view: &View<'_>, flow: &crate::view::FlowView<'_>) -> bool {
+    let (from, to) = (view.node(flow.from), view.node(flow.to));
+    from.node.kind == NodeKind::Party
+        && from.trust == Trust::None
+        && from.node.auth != Some(Auth::Mtls)
+        && to.node.kind == NodeKind::Service
+        && to.trust != Trust::None
+        && !flow.flow.standby
+        && !to.guarded(&["waf", "rate"])
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,1 @@
+//! The closure on small diagrams.

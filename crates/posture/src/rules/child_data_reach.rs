@@ -1,0 +1,128 @@
+//! Data about a child within reach of somebody who has not said why.
+use std::collections::BTreeMap;
+
+use time::Date;
+
+use crate::{
+    Grade, Lack, Rule, Severity,
+    controls::{coppa, gdpr, tenet},
+    rule::{Check, Found, graded, take},
+    view::{DataId, NodeId, View},
+};
+
+pub(crate) static RULE: Rule = Rule {
+    id: "child-data-reach",
+    when: "a node is sent data about a child, is answered with them, or has a secret that opens a store of them, and declares no need (`reads` or `holds`)",
+    mend: "keep the data away from it, or send them transformed; if it needs them, say so with `reads`",
+    grade: Grade::Table(Lack::Need),
+    controls: &[coppa("312.7"), coppa("312.8"), gdpr("5.1.c"), gdpr("25"), tenet("3")],
+    example: "
+zones: { inside: {} }
+data: { profile: { class: confidential, about: child }, notice: { class: internal } }
+nodes:
+  welfare: { kind: service, zone: inside, logs: true, reads: [profile] }
+  press: { kind: party, zone: inside, auth: oidc, stakeholder: media }
+flows:
+  - { id: story, from: press, to: welfare, returns: [notice, profile], via: { tls: \"1.3\" } }
+",
+    silent: &[
+        "
+zones: { inside: {} }
+data: { profile: { class: confidential, about: child } }
+nodes:
+  welfare: { kind: service, zone: inside, logs: true, reads: [profile] }
+  school: { kind: party, zone: inside, auth: oidc, reads: [profile] }
+flows:
+  - { id: look, from: school, to: welfare, returns: [profile], via: { tls: \"1.3\" } }
+",
+        "
+zones: { inside: {} }
+data: { profile: { class: confidential, about: person } }
+nodes:
+  welfare: { kind: service, zone: inside, logs: true }
+  press: { kind: party, zone: inside, auth: oidc }
+flows:
+  - { id: story, from: press, to: welfare, returns: [profile], via: { tls: \"1.3\" } }
+",
+    ],
+    check: Check::Model(check),
+};
+
+/// How a datum comes to a node.
+enum Way {
+    Carried(usize),
+    Returned(usize),
+    Opened(DataId, NodeId),
+}
+
+fn check(view: &View<'_>, _: Date) -> Vec<Found> {
+    let mut reached: BTreeMap<NodeId, Vec<(DataId, Way)>> = BTreeMap::new();
+    for (datum, of) in view.data.iter().enumerate().filter(|(_, d)| d.datum.about.as_deref() == Some("child")) {
+        let transformed = |f: usize| view.flow(f).flow.via.words.contains_key("transform");
+        for flow in of.carried.iter().filter(|f| !transformed(**f)) {
+            reached.entry(view.flow(*flow).to).or_default().push((datum, Way::Carried(*flow)));
+        }
+        for flow in of.returned.iter().filter(|f| !transformed(**f)) {
+            reached.entry(view.flow(*flow).from).or_default().push((datum, Way::Returned(*flow)));
+        }
+        for store in of.holders.iter().copied().filter(|n| view.node(*n).keeps()) {
+            for secret in &view.node(store).openers {
+                for holder in view.datum(*secret).holders.iter().filter(|h| **h != store) {
+                    // What only keeps the secret does not use it.
+                    if !view.node(*holder).keeps() {
+                        reached.entry(*holder).or_default().push((datum, Way::Opened(*secret, store)));
+                    }
+                }
+            }
+        }
+    }
+    let mut found = Vec::new();
+    for (node, mut ways) in reached {
+        let of = view.node(node);
+        ways.retain(|(d, _)| !of.holds.contains(d) && !of.reads.contains(d));
+        // A proxy passes things on and has no need of its own.
+        let Some(worst) = view.worst(ways.iter().map(|(d, _)| *d)).filter(|_| of.node.role.is_none()) else { continue };
+        let outside = of.trust == model::Trust::None;
+        let severity = graded(view, Lack::Need, worst, outside).unwrap_or(Severity::Medium);
+        let who = match &of.node.stakeholder {
+            Some(group) => format!("`{}` ({group})", of.name),
+            None => format!("`{}`", of.name),
+        };
+        let how = match &ways.first() {
+            Some((_, Way::Opened(secret, store))) => {
+                format!("has `{}`, which opens `{}` with", view.datum(*secret).name, view.node(*store).name)
+            }
+            Some((_, Way::Returned(_))) => "is answered with".to_owned(),
+            _ => "is sent".to_owned(),
+        };
+        let why = format!(
+            "{who} {how} {}, about a child, and declares no need of it",
+            view.list(ways.iter().map(|(d, _)| *d))
+        );
+        let mut changes = Vec::new();
+        let mut one = Found::new(of.name, severity, why);
+        for (datum, way) in &ways {
+            let name = view.datum(*datum).name.as_str();
+            let (change, path) = match way {
+                Way::Carried(f) => {
+                    let id = view.flow(*f).flow.id.as_str();
+                    (take(&["flows", id, "carries"], name), ["flows", id, "carries"])
+                }
+                Way::Returned(f) => {
+                    let id = view.flow(*f).flow.id.as_str();
+                    (take(&["flows", id, "returns"], name), ["flows", id, "returns"])
+                }
+                Way::Opened(secret, _) => {
+                    let secret = view.datum(*secret).name.as_str();
+                    (take(&["nodes", of.name.as_str(), "holds"], secret), ["nodes", of.name.as_str(), "holds"])
+                }
+            };
+            if !changes.contains(&change) {
+                changes.push(change);
+            }
+            one = one.at(&path);
+        }
+        found.push(one.fix(format!("keep it away from `{}`, or declare why it is needed", of.name), changes));
+    }
+    found
+}

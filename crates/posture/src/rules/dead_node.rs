@@ -1,0 +1,57 @@
+//! A node that nothing concerns.
+use time::Date;
+
+use crate::{
+    Grade, Rule, Severity,
+    controls::pci,
+    rule::{Check, Found, remove},
+    view::View,
+};
+
+pub(crate) static RULE: Rule = Rule {
+    id: "dead-node",
+    when: "no flow leads to a node or from it, nobody can reach it, no secret opens it, and it approves nothing",
+    mend: "switch it off and take it away, or declare what it does",
+    grade: Grade::Fixed(Severity::Low),
+    controls: &[pci("2.2.4")],
+    example: "
+zones: { inside: {} }
+data: { order: { class: internal } }
+nodes:
+  web: { kind: service, zone: inside }
+  orders: { kind: service, zone: inside }
+  old: { kind: service, zone: inside }
+flows:
+  - { id: place, from: web, to: orders, carries: [order] }
+",
+    silent: &["
+zones: { inside: {}, internet: { trust: none } }
+data: { order: { class: internal } }
+nodes:
+  web: { kind: service, zone: inside }
+  orders: { kind: service, zone: inside }
+  attacker: { kind: party, zone: internet, hostile: true }
+flows:
+  - { id: place, from: web, to: orders, carries: [order] }
+"],
+    check: Check::Model(check),
+};
+
+fn check(view: &View<'_>, _: Date) -> Vec<Found> {
+    let approves = |name: &model::Name| view.model.emergencies.values().any(|e| e.approvers_of.contains(name));
+    let dead = view.nodes.iter().filter(|n| {
+        n.inbound.is_empty()
+            && n.outbound.is_empty()
+            && n.openers.is_empty()
+            && n.node.exposed_to.is_empty()
+            && !n.node.hostile
+            && !approves(n.name)
+    });
+    dead.map(|of| {
+        let path = ["nodes", of.name.as_str()];
+        Found::new(of.name, Severity::Low, format!("no flow leads to `{}` or from it", of.name))
+            .fix("switch it off and take it away", [remove(&path)])
+            .at(&path)
+    })
+    .collect()
+}

@@ -1,0 +1,98 @@
+//! The promotion path: whoever can change policies, configuration or images changes everything else.
+use model::Data;
+use time::Date;
+
+use crate::{
+    Grade, Rule, Severity,
+    controls::{pci, soc2, tenet},
+    rule::{Check, Found, set},
+    view::{Transit, View},
+};
+
+pub(crate) static RULE: Rule = Rule {
+    id: "open-promotion",
+    when: "a flow carries policies, configuration, artifacts or images (`of: policy` and the like), and the sender is not proven, the way is not encrypted, or nobody keeps a record",
+    mend: "let only a proven sender promote, over mutual TLS, and record it: `via: { mtls: true }`, `audit: high` or `logs: true`",
+    grade: Grade::Fixed(Severity::High),
+    controls: &[pci("6.5.1"), soc2("CC8.1"), tenet("4")],
+    example: "
+zones: { build: {}, runtime: {} }
+data: { rules: { class: internal, of: policy } }
+nodes:
+  pipeline: { kind: service, zone: build, logs: true }
+  plane: { kind: service, zone: runtime, auth: none }
+flows:
+  - { id: promote, from: pipeline, to: plane, carries: [rules], via: { tls: \"1.3\" } }
+",
+    silent: &[
+        "
+zones: { build: {}, runtime: {} }
+data: { rules: { class: internal, of: policy } }
+nodes:
+  pipeline: { kind: service, zone: build, logs: true }
+  plane: { kind: service, zone: runtime }
+flows:
+  - { id: promote, from: pipeline, to: plane, carries: [rules], via: { mtls: true } }
+",
+        "
+zones: { build: {}, runtime: {} }
+data: { rules: { class: internal } }
+nodes:
+  pipeline: { kind: service, zone: build }
+  plane: { kind: service, zone: runtime }
+flows:
+  - { id: promote, from: pipeline, to: plane, carries: [rules] }
+",
+    ],
+    check: Check::Model(check),
+};
+
+fn steers(datum: &Data) -> bool {
+    matches!(datum.of.as_deref(), Some("policy" | "configuration" | "artifact" | "image" | "manifest"))
+}
+
+fn check(view: &View<'_>, _: Date) -> Vec<Found> {
+    let mut found = Vec::new();
+    for of in &view.flows {
+        let steering: Vec<usize> = of.carries.iter().copied().filter(|d| steers(view.datum(*d).datum)).collect();
+        if steering.is_empty() {
+            continue;
+        }
+        let (flow, id) = (of.flow, of.flow.id.as_str());
+        let (mut lacks, mut changes) = (Vec::new(), Vec::new());
+        let encrypted = matches!(of.transit, Transit::Protected | Transit::Local);
+        if !of.authenticated {
+            lacks.push("who sends is not proven");
+        }
+        if !encrypted {
+            lacks.push("the way is not encrypted");
+        }
+        if !of.authenticated || !encrypted {
+            changes.push(set(&["flows", id, "via", "mtls"], true));
+        }
+        if !of.logged {
+            lacks.push("nobody keeps a record");
+            changes.push(match view.node(of.to).node.under_ward() {
+                true => set(&["flows", id, "via", "audit"], "high"),
+                false => set(&["nodes", flow.to.as_str(), "logs"], true),
+            });
+        }
+        if lacks.is_empty() {
+            continue;
+        }
+        let why = format!(
+            "{} from `{}` decide what runs at `{}`, and {}",
+            view.list(steering),
+            flow.from,
+            flow.to,
+            lacks.join(", "),
+        );
+        found.push(
+            Found::new(id, Severity::High, why)
+                .fix("let only a proven sender promote, and record it", changes)
+                .at(&["flows", id])
+                .at(&["nodes", flow.to.as_str()]),
+        );
+    }
+    found
+}

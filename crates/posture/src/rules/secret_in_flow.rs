@@ -1,0 +1,79 @@
+//! A secret sent to somebody who has no use for it.
+use model::{Class, NodeKind};
+use time::Date;
+
+use super::traveling_key;
+use crate::{
+    Grade, Rule, Severity,
+    controls::{pci, soc2, tenet},
+    rule::{Check, Found, take},
+    view::{NodeView, View},
+};
+
+pub(crate) static RULE: Rule = Rule {
+    id: "secret-in-flow",
+    when: "a flow carries a secret to a node that it does not open, and that neither holds, reads nor passes it on",
+    mend: "leave it out of the flow; if the node needs it, say so with `reads`",
+    grade: Grade::Fixed(Severity::High),
+    controls: &[pci("8.3.2"), soc2("CC6.1"), tenet("3")],
+    example: "
+zones: { inside: {} }
+data: { db-password: { class: secret, opens: [db], ttl: 1h }, count: { class: internal } }
+nodes:
+  orders: { kind: service, zone: inside, logs: true, holds: [db-password] }
+  metrics: { kind: service, zone: inside, auth: token }
+  db: { kind: store, zone: inside, auth: password }
+flows:
+  - { id: measure, from: orders, to: metrics, carries: [count, db-password], via: { tls: \"1.3\" } }
+  - { id: save, from: orders, to: db, carries: [db-password], via: { tls: \"1.3\" } }
+",
+    silent: &["
+zones: { inside: {} }
+data: { session: { class: secret, opens: [orders], ttl: 1h } }
+nodes:
+  web: { kind: service, zone: inside }
+  door: { kind: service, zone: inside }
+  orders: { kind: service, zone: inside, auth: token }
+flows:
+  - { id: ask, from: web, to: door, carries: [session], via: { tls: \"1.3\" } }
+  - { id: pass, from: door, to: orders, carries: [session], via: { tls: \"1.3\" } }
+"],
+    check: Check::Model(check),
+};
+
+fn check(view: &View<'_>, _: Date) -> Vec<Found> {
+    let mut found = Vec::new();
+    for of in &view.flows {
+        let to = view.node(of.to);
+        let secrets = of.carries.iter().copied().filter(|d| {
+            let datum = view.datum(*d).datum;
+            datum.class == Class::Secret && !traveling_key::is_key(datum)
+        });
+        let useless: Vec<usize> = secrets.filter(|d| !has_use(view, of.to, to, *d)).collect();
+        if useless.is_empty() {
+            continue;
+        }
+        let flow = of.flow;
+        let why = format!(
+            "`{}` is sent {}, which it neither is opened by, keeps, reads nor passes on",
+            flow.to,
+            view.list(useless.iter().copied()),
+        );
+        let id = flow.id.as_str();
+        let changes = useless.iter().map(|d| take(&["flows", id, "carries"], view.datum(*d).name.as_str()));
+        found.push(
+            Found::new(id, Severity::High, why)
+                .fix(format!("do not send it to `{}`", flow.to), changes)
+                .at(&["flows", id, "carries"]),
+        );
+    }
+    found
+}
+
+fn has_use(view: &View<'_>, id: usize, node: &NodeView<'_>, secret: usize) -> bool {
+    node.node.kind == NodeKind::Party
+        || view.datum(secret).opens.contains(&id)
+        || node.holds.contains(&secret)
+        || node.reads.contains(&secret)
+        || view.outbound(id).any(|f| f.carries.contains(&secret))
+}

@@ -1,0 +1,62 @@
+//! One secret, several who use it.
+use model::{Class, NodeKind};
+use time::Date;
+
+use super::traveling_key;
+use crate::{
+    Grade, Rule, Severity,
+    controls::{pci, soc2, tenet},
+    rule::{Check, Found},
+    view::{View, list},
+};
+
+pub(crate) static RULE: Rule = Rule {
+    id: "shared-credential",
+    when: "two or more services hold one secret that opens something: nobody can tell which of them came",
+    mend: "give each of them a secret of its own",
+    grade: Grade::Fixed(Severity::Medium),
+    controls: &[pci("8.2.2"), soc2("CC6.1"), tenet("3")],
+    example: "
+zones: { inside: {} }
+data: { password: { class: secret, opens: [db], ttl: 1h } }
+nodes:
+  orders: { kind: service, zone: inside, logs: true, holds: [password] }
+  billing: { kind: service, zone: inside, logs: true, holds: [password] }
+  db: { kind: store, zone: inside, auth: password }
+flows:
+  - { id: save, from: orders, to: db, carries: [password], via: { tls: \"1.3\" } }
+  - { id: bill, from: billing, to: db, carries: [password], via: { tls: \"1.3\" } }
+",
+    silent: &["
+zones: { inside: {} }
+data: { password: { class: secret, opens: [db], ttl: 1h } }
+nodes:
+  orders: { kind: service, zone: inside, holds: [password] }
+  vault: { kind: store, zone: inside, at_rest: kms, auth: iam, holds: [password] }
+  db: { kind: store, zone: inside, auth: password, at_rest: kms, holds: [password] }
+"],
+    check: Check::Model(check),
+};
+
+fn check(view: &View<'_>, _: Date) -> Vec<Found> {
+    let mut found = Vec::new();
+    for of in view.data.iter().filter(|d| d.datum.class == Class::Secret && !d.opens.is_empty()) {
+        let users =
+            of.holders.iter().filter(|n| view.node(**n).node.kind == NodeKind::Service && !of.opens.contains(n));
+        let users: Vec<&str> = users.map(|n| view.node(*n).name.as_str()).collect();
+        if users.len() < 2 || traveling_key::is_key(of.datum) {
+            continue;
+        }
+        let opens = list(of.opens.iter().map(|n| view.node(*n).name.as_str()));
+        let why =
+            format!("{} share `{}`: {opens} cannot tell which of them came", list(users.iter().copied()), of.name);
+        let mut one = Found::new(of.name, Severity::Medium, why)
+            .fix("give each of them a secret of its own", [])
+            .at(&["data", of.name.as_str()]);
+        for user in users {
+            one = one.at(&["nodes", user, "holds"]);
+        }
+        found.push(one);
+    }
+    found
+}

@@ -1,0 +1,96 @@
+//! Sensitive data that go where there is less trust.
+use model::{Class, NodeKind, Trust};
+use time::Date;
+
+use crate::{
+    Grade, Lack, Rule,
+    controls::{gdpr, pci, soc2},
+    rule::{Check, Found, graded, set},
+    view::{DataId, FlowView, NodeId, View, class_word},
+};
+
+pub(crate) static RULE: Rule = Rule {
+    id: "zone-descent",
+    when: "confidential or restricted data go to a node in a less trusted zone with no `transform`, and it is not a party that states its need (`reads`) or asked for its own",
+    mend: "send less: pseudonyms, sums, a token in place of the thing, and say so: `via: { transform: … }`",
+    grade: Grade::Table(Lack::Need),
+    controls: &[pci("1.4.4"), soc2("CC6.7"), gdpr("25")],
+    example: "
+zones: { lab: { trust: low }, core: { trust: high } }
+data: { record: { class: confidential } }
+nodes:
+  records: { kind: service, zone: core, logs: true }
+  research: { kind: service, zone: lab, auth: token, reads: [record] }
+flows:
+  - { id: study, from: records, to: research, carries: [record], via: { tls: \"1.3\" } }
+",
+    silent: &[
+        "
+zones: { lab: { trust: low }, core: { trust: high } }
+data: { record: { class: confidential } }
+nodes:
+  records: { kind: service, zone: core }
+  research: { kind: service, zone: lab, auth: token, reads: [record] }
+flows:
+  - { id: study, from: records, to: research, carries: [record], via: { tls: \"1.3\", transform: k5 } }
+",
+        "
+zones: { internet: { trust: none }, core: {} }
+data: { profile: { class: confidential } }
+nodes:
+  site: { kind: service, zone: core, guards: [waf] }
+  customer: { kind: party, zone: internet, auth: password }
+flows:
+  - { id: look, from: customer, to: site, returns: [profile], via: { tls: \"1.3\" } }
+",
+    ],
+    check: Check::Model(check),
+};
+
+fn check(view: &View<'_>, _: Date) -> Vec<Found> {
+    let mut found = Vec::new();
+    for of in view.flows.iter().filter(|f| !f.flow.via.words.contains_key("transform") && !f.flow.standby) {
+        let down = |from: NodeId, to: NodeId| view.node(to).trust < view.node(from).trust;
+        let (sent, to) = if down(of.from, of.to) {
+            (falls(view, of, of.to, &of.carries, false), of.to)
+        } else if down(of.to, of.from) {
+            (falls(view, of, of.from, &of.returns, true), of.from)
+        } else {
+            continue;
+        };
+        let Some(worst) = view.worst(sent.iter().copied()) else { continue };
+        let outside = view.node(to).trust == Trust::None;
+        let Some(severity) = graded(view, Lack::Need, worst, outside) else { continue };
+        let (flow, to) = (of.flow, view.node(to));
+        let why = format!(
+            "{}, {} data, leave for `{}` in `{}`, which is trusted less, as they are",
+            view.list(sent.iter().copied()),
+            class_word(view.class(worst)),
+            to.name,
+            to.node.zone,
+        );
+        found.push(
+            Found::new(&flow.id, severity, why)
+                .fix(
+                    "send pseudonyms, sums or tokens in place of the data",
+                    [set(&["flows", flow.id.as_str(), "via", "transform"], "pseudonyms")],
+                )
+                .at(&["flows", flow.id.as_str()])
+                .at(&["zones", to.node.zone.as_str(), "trust"]),
+        );
+    }
+    found
+}
+
+/// What falls without a reason.
+fn falls(view: &View<'_>, of: &FlowView<'_>, to: NodeId, data: &[DataId], asked: bool) -> Vec<DataId> {
+    let node = view.node(to);
+    let party = node.node.kind == NodeKind::Party;
+    // A party that proves who it is and asks is the purpose of a service.
+    if party && asked && of.proven {
+        return Vec::new();
+    }
+    let needs = |d: &DataId| party && (node.reads.contains(d) || node.holds.contains(d));
+    let grave = |d: &DataId| matches!(view.class(*d), Class::Confidential | Class::Restricted);
+    data.iter().copied().filter(|d| grave(d) && !needs(d)).collect()
+}
