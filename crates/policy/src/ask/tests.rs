@@ -115,3 +115,44 @@ fn the_models_own_tests() {
     let outcomes: Vec<_> = run_tests(&model).iter().map(|trial| (trial.test.line, trial.passed())).collect();
     expect!["[(34, true), (35, true), (36, false), (37, true)]"].assert_eq(&format!("{outcomes:?}"));
 }
+
+#[test]
+fn tests_may_carry_tokens() {
+    let model = model(
+        r#"
+ward: 1
+model: m
+mesh: { issuers: { shop: { issuer: https://shop.example, jwks_uri: "https://shop.example/keys", audiences: [shop] } } }
+zones: { outside: { trust: none }, inside: {} }
+nodes:
+  customer: { kind: party, zone: outside, auth: jwt }
+  gw: { kind: service, zone: inside, role: gateway, listen: [{ port: 8443 }] }
+  orders: { kind: service, zone: inside, run: { command: [x] } }
+flows:
+  - { id: sign-in, from: customer, to: gw, via: { jwt: none, allow: ["POST /login"] } }
+  - { id: shopping, from: customer, to: gw, via: { jwt: { claims: { role: [buyer] } }, allow: ["GET /orders"] } }
+  - { id: place, from: gw, to: orders, via: { allow: ["GET /orders"] } }
+tests:
+  - { from: customer, to: gw, request: POST /login, expect: allow }
+  - { from: customer, to: gw, request: GET /orders, expect: deny }
+  - { from: customer, to: gw, request: GET /orders, jwt: { iss: https://shop.example, sub: ada, aud: shop, role: buyer }, expect: allow }
+  - { from: customer, to: gw, request: GET /orders, jwt: { iss: https://shop.example, sub: ada, aud: shop, role: seller }, expect: deny }
+  - { from: customer, to: gw, request: GET /orders, jwt: { iss: https://shop.example, sub: ada, aud: bank, role: buyer }, expect: deny }
+  - { from: customer, to: gw, request: POST /login, jwt: { iss: https://evil.example, sub: ada }, expect: deny }
+  - { from: gw, to: orders, request: GET /orders, jwt: { iss: https://evil.example, sub: ada }, expect: allow }
+"#,
+    );
+    let said: Vec<String> = run_tests(&model)
+        .iter()
+        .map(|trial| format!("{} {}", trial.passed(), trial.answer.as_ref().expect("an answer").reason))
+        .collect();
+    expect![[r#"
+        true allowed
+        true no-rule-matched
+        true allowed
+        true no-rule-matched
+        true jwt-audience
+        true jwt-issuer
+        true allowed"#]]
+    .assert_eq(&said.join("\n"));
+}

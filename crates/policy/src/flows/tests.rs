@@ -385,3 +385,137 @@ fn every_absent_edge_is_denied() {
         }
     }
 }
+
+/// The shop with two issuers: customers come with tokens, but for the requests by which they get one.
+fn with_tokens(flows: &str) -> Model {
+    crate::testing::model(&format!(
+        r#"
+ward: 1
+model: m
+trust_domain: m.example
+mesh:
+  issuers:
+    shop: {{ issuer: https://shop.example, jwks_uri: "https://localhost:8443/jwks.json", audiences: [shop], from_cookies: [session], forward: true }}
+    staff: {{ issuer: https://staff.example/x, jwks: '{{"keys": [{{"kty": "EC"}}]}}' }}
+zones: {{ outside: {{ trust: none }}, inside: {{}} }}
+nodes:
+  customer: {{ kind: party, zone: outside, auth: oidc }}
+  clerk: {{ kind: party, zone: outside }}
+  gw: {{ kind: service, zone: inside, role: gateway, listen: [{{ port: 8443 }}] }}
+  orders: {{ kind: service, zone: inside, run: {{ command: [x] }} }}
+flows:
+{flows}"#
+    ))
+}
+
+#[test]
+fn tokens_become_documents_and_conditions() {
+    let model = with_tokens(
+        r#"  - { id: sign-in, from: customer, to: gw, via: { jwt: none, allow: ["POST /login"] } }
+  - { id: shopping, from: customer, to: gw, via: { jwt: shop, cors: true, allow: ["GET /orders"] } }
+  - { id: desk, from: clerk, to: gw, via: { jwt: { issuer: staff, claims: { role: [admin, "dev*"], realm: { access: [all] } } }, allow: ["DELETE /orders"] } }
+  - { id: place, from: gw, to: orders, via: { jwt: shop, allow: ["GET /orders"] } }
+"#,
+    );
+    let documents: Vec<_> = authentications_for(&model, "gw")
+        .iter()
+        .map(|document| serde_saphyr::to_string(document).expect("YAML"))
+        .collect();
+    expect![[r#"
+        apiVersion: security.istio.io/v1
+        kind: RequestAuthentication
+        metadata:
+          name: issuer-shop.gw
+          namespace: inside
+        spec:
+          selector:
+            matchLabels:
+              app: gw
+          jwtRules:
+          - issuer: https://shop.example
+            audiences:
+            - shop
+            jwksUri: https://localhost:8443/jwks.json
+            fromCookies:
+            - session
+            forwardOriginalToken: true
+        ---
+        apiVersion: security.istio.io/v1
+        kind: RequestAuthentication
+        metadata:
+          name: issuer-staff.gw
+          namespace: inside
+        spec:
+          selector:
+            matchLabels:
+              app: gw
+          jwtRules:
+          - issuer: https://staff.example/x
+            jwks: "{\"keys\": [{\"kty\": \"EC\"}]}"
+            forwardOriginalToken: false
+    "#]]
+    .assert_eq(&documents.join("---\n"));
+    assert_eq!(authentications_for(&model, "orders").len(), 1);
+    assert_eq!(authentications_for(&model, "customer"), []);
+    let rules: Vec<_> = policies_for(&model, "gw")
+        .iter()
+        .flat_map(|policy| policy.spec.rules.clone())
+        .map(|rule| serde_json::to_string(&rule).expect("JSON"))
+        .collect();
+    expect![[r#"
+        {"to":[{"operation":{"ports":["8443"],"methods":["POST"],"paths":["/login"]}}]}
+        {"from":[{"source":{"requestPrincipals":["https://shop.example/*"]}}],"to":[{"operation":{"ports":["8443"],"methods":["GET","HEAD"],"paths":["/orders"]}}]}
+        {"to":[{"operation":{"ports":["8443"],"methods":["OPTIONS"],"paths":["/orders"]}}],"when":[{"key":"request.headers[origin]","values":["*"]},{"key":"request.headers[access-control-request-method]","values":["*"]}]}
+        {"from":[{"source":{"requestPrincipals":["https://staff.example/x/*"]}}],"to":[{"operation":{"ports":["8443"],"methods":["DELETE"],"paths":["/orders"]}}],"when":[{"key":"request.auth.claims[realm][access]","values":["all"]},{"key":"request.auth.claims[role]","values":["admin","dev*"]}]}"#]].assert_eq(&rules.join("\n"));
+
+    let set = rule_set_for(&model, "gw").expect("the policies compile");
+    let decided = |method: &str, path: &str, claims: Option<serde_json::Value>| {
+        let mut headers = http::HeaderMap::new();
+        headers.insert("origin", http::HeaderValue::from_static("https://shop.example"));
+        headers.insert("access-control-request-method", http::HeaderValue::from_static("GET"));
+        let request = crate::Request {
+            method,
+            path,
+            host: "gw",
+            port: 8443,
+            jwt: claims.as_ref(),
+            ..crate::Request::new(&headers)
+        };
+        set.decide(&request).is_allowed()
+    };
+    let token = |issuer: &str, more: serde_json::Value| {
+        let mut claims = serde_json::json!({ "iss": issuer, "sub": "ada" });
+        claims.as_object_mut().expect("an object").extend(more.as_object().cloned().unwrap_or_default());
+        Some(claims)
+    };
+    let none = || serde_json::json!({});
+    assert!(decided("POST", "/login", None), "nobody has a token before the first");
+    assert!(!decided("GET", "/orders", None));
+    assert!(decided("OPTIONS", "/orders", None), "a preflight comes without one");
+    assert!(decided("GET", "/orders", token("https://shop.example", none())));
+    assert!(!decided("GET", "/orders", token("https://staff.example/x", none())), "of another issuer");
+    assert!(!decided("GET", "/orders", token("https://shop.example/evil", none())));
+    assert!(!decided("DELETE", "/orders", token("https://shop.example", none())));
+    let admin = serde_json::json!({ "role": "admin", "realm": { "access": ["some", "all"] } });
+    assert!(decided("DELETE", "/orders", token("https://staff.example/x", admin.clone())));
+    assert!(!decided("DELETE", "/orders", token("https://shop.example", admin)));
+    let half = serde_json::json!({ "role": "developer" });
+    assert!(!decided("DELETE", "/orders", token("https://staff.example/x", half)));
+}
+
+#[test]
+fn a_token_that_nobody_can_check_shuts_the_flow() {
+    let text = "ward: 1\nmodel: m\nzones: { z: {} }\nnodes:\n  p: { kind: party, zone: z, auth: jwt }\n  gw: { kind: service, zone: z, role: gateway, listen: [{ port: 80 }] }\nflows:\n  - { id: f, from: p, to: gw }\n";
+    let model = crate::testing::model(text);
+    assert_eq!(authentications_for(&model, "gw"), []);
+    let policies = policies_for(&model, "gw");
+    assert_eq!(policies.len(), 1);
+    assert!(policies.iter().all(|policy| policy.spec.rules.is_empty()));
+}
+
+#[test]
+fn compat_is_the_mesh_s_word() {
+    let text = "ward: 1\nmodel: m\nmesh: { compat: istio }\nzones: { z: {} }\nnodes: { a: { kind: service, zone: z, run: { command: [x] } } }\n";
+    assert_eq!(semantics_of(&crate::testing::model(text)), Semantics::Istio);
+    assert_eq!(semantics_of(&model(SHOP)), Semantics::Ward);
+}
