@@ -400,12 +400,12 @@ impl Asking<'_> {
     /// The rule of its place that accepts a token, or the one that comes nearest to it.
     fn nearest(&mut self, token: usize, first: Option<usize>) -> (Option<usize>, Result<(), TokenFault>) {
         let place = self.found.get(token).map(|one| one.place);
-        let here = |rule: &&usize| {
-            let rule = self.rules.rules.get(**rule);
+        let here = |rule: &usize| {
+            let rule = self.rules.rules.get(*rule);
             rule.is_some_and(|rule| place.is_some_and(|place| rule.places.contains(&place)))
         };
-        let all: Vec<usize> = (0..self.rules.rules.len()).collect();
-        let here: Vec<usize> = first.iter().chain(all.iter().filter(here)).copied().collect();
+        let all = first.into_iter().chain(0..self.rules.rules.len());
+        let here: Vec<usize> = all.filter(here).collect();
         let mut nearest: (Option<usize>, Result<(), TokenFault>) = (None, Err(TokenFault::Issuer));
         for rule in here {
             match self.ask(rule, token) {
@@ -426,18 +426,21 @@ impl Asking<'_> {
         nearest
     }
 
-    /// The refusal of a request for a fault: which token has it.
+    /// The refusal of a request: the token with this fault, or any that is not accepted, by what is nearest to its
+    /// acceptance. The status stays that of the fault.
     fn explain(&mut self, fault: TokenFault) -> Box<TokenRefusal> {
         let mut bad = None;
         for token in 0..self.found.len() {
             if let (rule, Err(found)) = self.nearest(token, None) {
                 if found == fault {
-                    return self.rules.refusal(self.found, token, rule.map(RuleIndex), fault);
+                    bad = Some((token, rule, found));
+                    break;
                 }
-                bad = bad.or(Some((token, rule)));
+                bad = bad.or(Some((token, rule, found)));
             }
         }
-        let (token, rule) = bad.unwrap_or((0, None));
-        self.rules.refusal(self.found, token, rule.map(RuleIndex), fault)
+        let (token, rule, found) = bad.unwrap_or((0, None, fault));
+        let status = self.rules.refusal(self.found, token, None, fault).status;
+        TokenRefusal { status, ..*self.rules.refusal(self.found, token, rule.map(RuleIndex), found) }.into()
     }
 }

@@ -5,8 +5,13 @@ use expect_test::{Expect, expect};
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
+use serde_json::Value;
+
 use super::*;
-use crate::testing::workload;
+use crate::{Semantics, testing::workload};
+
+mod requests;
+mod validation;
 
 /// `namespace/name spec`, one a line, as documents of a kind.
 fn documents<T: DeserializeOwned>(kind: &str, lines: &str) -> Vec<T> {
@@ -135,20 +140,5 @@ fn issuers_and_audiences() {
         expect![[r#"
         admitted {"iss":"i"}
     "#]],
-    );
-}
-
-#[test]
-fn rules_that_are_refused() {
-    let lines = "pci/a {selector: {matchLabels: {app: x}}, targetRefs: [{kind: Service, name: x}]}
-                 shop/b {jwtRules: [{issuer: i}, {audiences: [x]}]}";
-    let errors = TokenRules::compile(Semantics::Ward, &workload(), &documents("RequestAuthentication", lines));
-    let errors: Vec<String> = errors.expect_err("they are refused").iter().map(ToString::to_string).collect();
-    assert_eq!(
-        errors,
-        [
-            "policy pci/a: spec.targetRefs: targetRefs and selector exclude each other; keep one of them",
-            "policy shop/b: spec.jwtRules[1]: a rule needs `issuer` or `jwksUri`; name the issuer",
-        ]
     );
 }

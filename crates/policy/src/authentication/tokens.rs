@@ -134,7 +134,8 @@ impl TokenRule {
     /// Whether `aud`, a text or a list, holds one of the audiences. Ward compares them whole, Envoy without scheme and
     /// trailing slash.
     pub(super) fn is_for(&self, semantics: Semantics, claims: &Value) -> bool {
-        let wanted = |text: &str| self.audiences.iter().any(|audience| plain(semantics, audience) == plain(semantics, text));
+        let wanted =
+            |text: &str| self.audiences.iter().any(|audience| plain(semantics, audience) == plain(semantics, text));
         match claims.get("aud") {
             _ if self.audiences.is_empty() => true,
             Some(Value::String(text)) => wanted(text),

@@ -3,7 +3,7 @@ use expect_test::{Expect, expect};
 use serde_json::json;
 
 use super::{
-    super::signer::{NOW, Signer, base64url, now},
+    super::signer::{Signer, base64url, now},
     *,
 };
 
@@ -109,7 +109,7 @@ fn keys_that_are_usable() {
         ec.jwk_with(json!({ "kid": "" })),
         rsa.jwk_with(json!({ "alg": "PS512", "x5c": ["ignored"], "n": rsa.jwk()["n"] })),
     ] {
-        assert_eq!(set(&[jwk.clone()]).unwrap().skipped(), [], "{jwk}");
+        assert_eq!(set(std::slice::from_ref(&jwk)).unwrap().skipped(), [], "{jwk}");
     }
     // A leading zero is not how it is written, and changes nothing.
     let n = URL_SAFE_NO_PAD.decode(rsa.jwk()["n"].as_str().unwrap()).unwrap();
@@ -227,7 +227,6 @@ fn rfc_7515_appendix_a() {
     let claims = json!({ "iss": "joe", "exp": 1_300_819_380, "http://example.com/is_root": true });
     for token in [rs256, es256] {
         assert_eq!(keys.verify(&token, then), Ok(claims.clone()));
-        assert!(NOW > 1_300_819_440);
         assert_eq!(keys.verify(&token, now()), Err(TokenFault::Expired));
     }
 }
