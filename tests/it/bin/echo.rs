@@ -95,6 +95,10 @@ fn answer(path: &str) -> Result<String, String> {
             Ok(bytes) => Ok(format!("read {} bytes", bytes.len())),
             Err(error) => Err(error.to_string()),
         },
+        "mark" => {
+            println!("marked {rest}");
+            Ok("marked".to_owned())
+        }
         "call" => {
             let (node, path) = rest.split_once('/').unwrap_or((rest, ""));
             call(node, &format!("/{path}"))

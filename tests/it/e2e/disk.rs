@@ -9,7 +9,7 @@ use super::mesh::{DEADLINE, MODEL, Mesh, is_root};
 use crate::eventually::eventually;
 
 /// `ward up` with its state directory on a file system of this size, in a mount namespace of its own.
-fn on_tiny_disk(mesh: &Mesh, size: &str, args: &[&str]) -> Command {
+pub(super) fn on_tiny_disk(mesh: &Mesh, size: &str, args: &[&str]) -> Command {
     let up = mesh.up_command(args);
     let mut command = Command::new("unshare");
     if is_root() {
@@ -69,7 +69,7 @@ fn a_disk_that_fills_up_changes_nothing_half() {
 }
 
 /// Writes until the disk is full to the last byte.
-fn fill(path: &str) {
+pub(super) fn fill(path: &str) {
     let mut file = File::create(path).unwrap();
     for size in [64 << 10, 4 << 10, 512, 1] {
         let block = vec![0; size];
