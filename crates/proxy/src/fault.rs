@@ -72,7 +72,7 @@ impl Fault {
             Self::Misdirected => (Downstream, 421, "misdirected", "NR"),
             Self::WrongProtocol => (Downstream, 502, "wrong-protocol", "DPE"),
             Self::Denied => (Policy, 403, "denied", "UAEX"),
-            Self::Token(status, check) => (Policy, status, check, "UAEX"),
+            Self::Token(status, check) => (Policy, status, check, DENIED),
             Self::Expired => (Policy, 403, "svid-expired", "UAEX"),
             Self::NotRecorded => (Internal, 503, "not-recorded", "UAEX"),
             Self::NotReady => (Internal, 503, "not-ready", "NC"),
@@ -117,6 +117,9 @@ impl Fault {
 pub(crate) fn title(status: u16) -> &'static str {
     http::StatusCode::from_u16(status).ok().and_then(|s| s.canonical_reason()).unwrap_or("Error")
 }
+
+/// Envoy's response flag of what policy refused.
+const DENIED: &str = "UAEX";
 
 /// What a 401 asks for (RFC 9110 §11.6.1, RFC 6750 §3). Why the token does not count stands in the record alone.
 pub(crate) const CHALLENGE: &str = "Bearer error=\"invalid_token\"";

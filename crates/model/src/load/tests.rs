@@ -307,7 +307,6 @@ fn mesh() {
     check(
         "mesh: { mode: dry-run, federates_with: [partner.example], issuers: {}, providers: {}, telemetry: {}, compat: istio }\n",
         expect![[r#"
-            warning[not-enforced] 4:15 `dry-run` `mode: dry-run` is declared and not enforced yet; today refusals are enforced, not only recorded
             warning[not-enforced] 4:24 `federates_with` `federates_with` is declared and not enforced yet; today other trust domains are refused
             warning[not-enforced] 4:72 `providers` `providers` is declared and not enforced yet; today no external decision is asked for
             warning[not-enforced] 4:87 `telemetry` `telemetry` is declared and not enforced yet; today metrics and logs have their defaults
@@ -506,7 +505,6 @@ fn nodes() {
             warning[not-enforced] 5:77 `waf` `waf` is declared and not enforced yet; today requests are not inspected
             error[unknown-word] 5:82 `wav` `wav` is not a guard; did you mean `waf`?
             warning[not-enforced] 5:97 `volume` `volume` is described, Ward does not enforce it; today the volume must be encrypted by whoever runs the store
-            warning[not-enforced] 5:111 `dry-run` `mode` is declared and not enforced yet; today refusals are enforced, not only recorded
         "#]],
     );
     check_node(
