@@ -12,7 +12,7 @@ use crate::{
 
 pub(crate) static RULE: Rule = Rule {
     id: "secret-in-flow",
-    when: "a flow carries a secret to a node that it does not open, and that neither holds, reads nor passes it on",
+    when: "a flow carries a secret to a node that it does not open, and that neither holds, reads, issues nor passes it on",
     mend: "leave it out of the flow; if the node needs it, say so with `reads`",
     grade: Grade::Fixed(Severity::High),
     controls: &[pci("8.3.2"), soc2("CC6.1"), tenet("3")],
@@ -76,4 +76,6 @@ fn has_use(view: &View<'_>, id: usize, node: &NodeView<'_>, secret: usize) -> bo
         || node.holds.contains(&secret)
         || node.reads.contains(&secret)
         || view.outbound(id).any(|f| f.carries.contains(&secret))
+        // Who issues it is asked whether it is good.
+        || view.inbound(id).any(|f| f.returns.contains(&secret))
 }

@@ -57,7 +57,11 @@ fn check(view: &View<'_>, _: Date) -> Vec<Found> {
     let mut found = Vec::new();
     for of in view.data.iter().filter(|d| d.datum.class == Class::Secret && d.datum.ttl.is_none()) {
         let holders: Vec<_> = of.holders.iter().map(|n| view.node(*n)).collect();
-        let used = holders.iter().any(|n| n.node.kind == NodeKind::Service);
+        // Held by a service, or kept by a store from which it moves; what a person types is the person's.
+        let moves = !of.carried.is_empty() || !of.returned.is_empty();
+        let of_people = of.carried.iter().any(|f| view.node(view.flow(*f).from).node.kind == NodeKind::Party);
+        let held = |n: &&crate::view::NodeView<'_>| n.node.kind == NodeKind::Service || n.keeps() && moves;
+        let used = holders.iter().any(|n| held(&n)) && !of_people;
         let kept = |n: &crate::view::NodeView<'_>| n.keeps() && n.node.at_rest == Some(AtRest::Kms);
         if !used || holders.iter().any(|n| n.node.rotates == Some(true) || kept(n)) {
             continue;

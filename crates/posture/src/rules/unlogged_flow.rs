@@ -1,4 +1,5 @@
 //! Sensitive data that move without a trace.
+use model::Class;
 use time::Date;
 
 use super::open_promotion;
@@ -50,11 +51,13 @@ flows:
 fn check(view: &View<'_>, _: Date) -> Vec<Found> {
     let mut found = Vec::new();
     for of in view.flows.iter().filter(|f| !f.logged) {
-        let Some(worst) = of.worst else { continue };
+        // The credential that opens the target is how the caller comes in, not what it came for.
+        let presented = |d: &usize| view.datum(*d).opens.contains(&of.to);
+        let moved = || of.carries.iter().chain(&of.returns).copied().filter(|d| !presented(d));
+        let Some(worst) = view.worst(moved()) else { continue };
         let Some(severity) = graded(view, Lack::Record, worst, of.crosses_outside) else { continue };
         let flow = of.flow;
-        let grave = of.carries.iter().chain(&of.returns).copied();
-        let grave = grave.filter(|d| view.class(*d) >= model::Class::Confidential);
+        let grave = moved().filter(|d| view.class(*d) >= Class::Confidential);
         let why = format!("neither `{}` nor `{}` keeps a record of who had {}", flow.from, flow.to, view.list(grave),);
         let (words, change) = if view.node(of.to).node.under_ward() {
             ("record every decision", set(&["flows", flow.id.as_str(), "via", "audit"], "high"))
