@@ -149,7 +149,7 @@ impl Facts {
     /// What policy `i` of its kind matches.
     fn of(kind: Kind, i: usize) -> Self {
         match kind {
-            Kind::Identity if i % 2 == 0 => {
+            Kind::Identity if i.is_multiple_of(2) => {
                 Self { method: "POST", ..Self::new(&format!("shop/sa/caller-{i}"), format!("/orders/4711/lines/{i}")) }
             }
             Kind::Identity => Self::new(&format!("shop/sa/caller-{i}"), format!("/charges/{i}")),

@@ -1,6 +1,6 @@
 //! From documents to rules. What is not understood is an error, never left out: a rule set is what was written or it
 //! is nothing.
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::HashSet};
 
 use http::HeaderName;
 use model::{
@@ -10,77 +10,23 @@ use model::{
 
 use crate::{
     CompileError, RuleRef, Semantics,
-    matcher::{
-        Check, Cidr, HostPattern, Matcher, Methods, NamespacePattern, PathMatch, Reading, ServiceAccount, Template,
-        TemplateFault, Text,
-    },
-    path::{canonical_spelling, never_normal, normalize_path},
+    matcher::{Check, Reading},
     rules::{PolicyInfo, Rule, Workload, audit_from_str},
 };
 
+mod paths;
+mod select;
+mod values;
+
+use select::{GATEWAY_API, faulty_label, namespace};
+pub(crate) use select::{full_name, refers, scope_selects, selects};
+
 /// Istio's annotation for policies that are only to be watched.
 const DRY_RUN_ANNOTATION: &str = "istio.io/dry-run";
-/// Istio's name for "the trust domain of this mesh", whatever it is called.
-const CLUSTER_LOCAL: &str = "cluster.local";
 /// Most values of `serviceAccounts` (Istio API).
 const SERVICE_ACCOUNTS_MAX: usize = 16;
 /// Most `targetRefs` (Istio API).
 const TARGETS_MAX: usize = 16;
-
-/// Namespace of a policy; Kubernetes' default when it names none.
-pub(crate) fn namespace(policy: &AuthorizationPolicy) -> &str {
-    if policy.metadata.namespace.is_empty() { "default" } else { &policy.metadata.namespace }
-}
-
-/// `<namespace>/<name>`.
-pub(crate) fn full_name(policy: &AuthorizationPolicy) -> String {
-    format!("{}/{}", namespace(policy), policy.metadata.name)
-}
-
-/// Whether a policy selects a workload: same or root namespace, and every label of the selector, or one of its
-/// `targetRefs`. One that says both, or whose label or target is faulty, selects everything in its namespace, so that it
-/// is compiled, and refused.
-pub(crate) fn selects(semantics: Semantics, policy: &AuthorizationPolicy, workload: &Workload) -> bool {
-    let refs = &policy.spec.target_refs;
-    let selector = policy.spec.selector.as_ref();
-    if !refs.is_empty() && selector.is_none() {
-        return refs.iter().any(|one| refers(semantics, one, namespace(policy), workload));
-    }
-    scope_selects(namespace(policy), selector, workload)
-}
-
-/// The same for any resource with a selector.
-pub(crate) fn scope_selects(namespace: &str, selector: Option<&istio::Selector>, workload: &Workload) -> bool {
-    (namespace == workload.namespace || namespace == workload.root_namespace)
-        && selector.is_none_or(|selector| {
-            let mut labels = selector.match_labels.iter();
-            labels.all(|(name, value)| faulty_label(name, value) || workload.labels.get(name) == Some(value))
-        })
-}
-
-const GATEWAY_API: &str = "gateway.networking.k8s.io";
-
-/// Whether a target is the workload. To Istio only gateways are, by the label their Deployment carries: a Service or
-/// ServiceEntry means a waypoint, never the workload. To Ward a node is the Service, and the Gateway, of its name.
-pub(crate) fn refers(semantics: Semantics, target: &istio::TargetRef, namespace: &str, workload: &Workload) -> bool {
-    let label = |name: &str| workload.labels.get(name) == Some(&target.name);
-    let here = namespace == workload.namespace;
-    let is_node = semantics == Semantics::Ward && label(istio::NODE_LABEL);
-    match (target.group.as_str(), target.kind.as_str()) {
-        (GATEWAY_API, "Gateway") => here && (label("gateway.networking.k8s.io/gateway-name") || is_node),
-        (GATEWAY_API, "GatewayClass") => {
-            namespace == workload.root_namespace && label("gateway.networking.k8s.io/gateway-class-name")
-        }
-        ("" | "core", "Service") => here && is_node,
-        ("networking.istio.io", "ServiceEntry") => false,
-        _ => here,
-    }
-}
-
-/// A label is a name and a whole value.
-fn faulty_label(name: &str, value: &str) -> bool {
-    name.is_empty() || name.contains('*') || value.contains('*')
-}
 
 /// A policy, compiled.
 pub(crate) struct Compiled {
@@ -99,7 +45,7 @@ pub(crate) struct Compiler<'a> {
     reading: Reading,
     pub(crate) errors: Vec<CompileError>,
     pub(crate) warnings: Vec<CompileError>,
-    pub(crate) headers: Vec<HeaderName>,
+    pub(crate) headers: HashSet<HeaderName>,
 }
 
 impl<'a> Compiler<'a> {
@@ -112,7 +58,7 @@ impl<'a> Compiler<'a> {
             reading: Reading::Certain,
             errors: Vec::new(),
             warnings: Vec::new(),
-            headers: Vec::new(),
+            headers: HashSet::new(),
         }
     }
 
@@ -469,9 +415,7 @@ impl<'a> Compiler<'a> {
                 ("host" | ":authority", _) => Some(Kind::Host),
                 (":method", _) => Some(Kind::Method),
                 (_, Ok(header)) => {
-                    if !self.headers.contains(&header) {
-                        self.headers.push(header.clone());
-                    }
+                    self.headers.insert(header.clone());
                     Some(Kind::Header(header))
                 }
                 (_, Err(_)) => {
@@ -506,296 +450,6 @@ impl<'a> Compiler<'a> {
         }
         let matcher = self.matcher(&place, kind, values, reading);
         checks.push(Check { field: Cow::Borrowed(field), wanted: values.into(), negated, reading, matcher });
-    }
-
-    fn matcher(&mut self, place: &str, kind: &Kind, values: &[String], reading: Reading) -> Matcher {
-        match kind {
-            Kind::Principal => {
-                let texts = self.texts(place, values, |value| {
-                    value.starts_with("spiffe://").then_some("principals are written without spiffe://")
-                });
-                Matcher::Principal(texts.iter().flat_map(|text| self.principal_aliases(text)).collect())
-            }
-            Kind::Namespace => {
-                let slash = |value: &str| value.contains('/').then_some("a namespace holds no slash");
-                match self.semantics {
-                    Semantics::Ward => {
-                        self.texts(place, values, slash);
-                    }
-                    // A `*` is a wildcard wherever it stands: Istio writes `.*` for it.
-                    Semantics::Istio => self.doubts(place, values, slash),
-                }
-                Matcher::Namespace(values.iter().map(|value| NamespacePattern::parse(value)).collect())
-            }
-            Kind::ServiceAccount => self.service_accounts(place, values),
-            Kind::TrustDomain => {
-                let texts = self.trust_domains(place, values);
-                Matcher::TrustDomain(texts.iter().flat_map(|text| self.domain_aliases(text)).collect())
-            }
-            Kind::SourceIp => Matcher::SourceIp(self.cidrs(place, values)),
-            Kind::RemoteIp => Matcher::RemoteIp(self.cidrs(place, values)),
-            Kind::DestinationIp => Matcher::DestinationIp(self.cidrs(place, values)),
-            Kind::FilterState => match self.semantics {
-                Semantics::Ward => Matcher::Unknown,
-                Semantics::Istio => Matcher::Absent,
-            },
-            Kind::RequestPrincipal => Matcher::RequestPrincipal(values.iter().map(|v| request_principal(v)).collect()),
-            Kind::Host | Kind::AuthorityHeader if self.semantics == Semantics::Istio => {
-                let any = self.texts(place, values, |value| value.contains('/').then_some("a host holds no slash"));
-                Matcher::Authority { any, ignore_case: matches!(kind, Kind::Host) }
-            }
-            Kind::Host | Kind::AuthorityHeader => {
-                self.texts(place, values, |value| value.contains('/').then_some("a host holds no slash"));
-                Matcher::Host(values.iter().map(|value| HostPattern::parse(value)).collect())
-            }
-            Kind::Port => Matcher::Port(self.ports(place, values)),
-            Kind::Method => {
-                self.texts(place, values, |_| None);
-                match self.semantics {
-                    Semantics::Ward => Matcher::Method(Methods::parse(values)),
-                    Semantics::Istio => Matcher::ExactMethod(Methods::parse(values)),
-                }
-            }
-            Kind::Path => Matcher::Path(self.paths(place, values, reading)),
-            Kind::Sni => {
-                let texts = self.texts(place, values, |_| None);
-                Matcher::Sni(match self.semantics {
-                    Semantics::Ward => texts,
-                    // Envoy lowers the name it received, and compares it with the policy's to the letter.
-                    Semantics::Istio => {
-                        let upper = |text: &Text| text.literal().bytes().any(|b| b.is_ascii_uppercase());
-                        texts.into_vec().into_iter().filter(|text| !upper(text)).collect()
-                    }
-                })
-            }
-            Kind::Header(name) => match self.semantics {
-                Semantics::Ward => Matcher::Header(name.clone(), self.literal_texts(place, values)),
-                Semantics::Istio => Matcher::HeaderLine(name.clone(), self.literal_texts(place, values)),
-            },
-            Kind::Claim(path) => Matcher::Claim(path.as_slice().into(), self.literal_texts(place, values)),
-        }
-    }
-
-    /// Trust domains are refused by Istio too when they are malformed.
-    fn trust_domains(&mut self, place: &str, values: &[String]) -> Vec<Text> {
-        for (i, value) in values.iter().enumerate() {
-            let at = format!("{place}[{i}]");
-            if Text::parse(value).literal().contains('*') {
-                self.error(&at, format!("`{value}` has a `*` that is not at one end"), "write prefix*, *suffix or *");
-            }
-            if value.contains('/') {
-                self.error(&at, format!("`{value}`: a trust domain holds no slash"), "correct it");
-            }
-        }
-        values.iter().map(|value| Text::parse(value)).collect()
-    }
-
-    /// What Ward refuses and Istio lets through, to match nothing.
-    fn doubts(&mut self, place: &str, values: &[String], fault: impl Fn(&str) -> Option<&'static str>) {
-        for (i, value) in values.iter().enumerate() {
-            if let Some(fault) = fault(value) {
-                self.warn(&format!("{place}[{i}]"), format!("`{value}` matches nothing: {fault}"), "correct it");
-            }
-        }
-    }
-
-    /// Values in which a `*` anywhere but at one end can only be a mistake; Istio takes it for a character.
-    fn texts(&mut self, place: &str, values: &[String], fault: impl Fn(&str) -> Option<&'static str>) -> Box<[Text]> {
-        if self.semantics == Semantics::Istio {
-            self.doubts(place, values, fault);
-            return self.literal_texts(place, values);
-        }
-        let mut texts = Vec::with_capacity(values.len());
-        for (i, value) in values.iter().enumerate() {
-            let text = Text::parse(value);
-            let at = format!("{place}[{i}]");
-            // `example.com:*` means any port; it is no wildcard in the name.
-            if text.literal().strip_suffix(":*").unwrap_or(text.literal()).contains('*') {
-                self.error(&at, format!("`{value}` has a `*` that is not at one end"), "write prefix*, *suffix or *");
-            }
-            if let Some(fault) = fault(value) {
-                self.error(&at, format!("`{value}`: {fault}"), "correct it");
-            }
-            texts.push(text);
-        }
-        texts.into()
-    }
-
-    /// Values in which an inner `*` is a character like any other.
-    fn literal_texts(&mut self, place: &str, values: &[String]) -> Box<[Text]> {
-        let mut texts = Vec::with_capacity(values.len());
-        for (i, value) in values.iter().enumerate() {
-            let text = Text::parse(value);
-            if text.literal().contains('*') {
-                self.warn(
-                    &format!("{place}[{i}]"),
-                    format!("in `{value}` only one `*` at an end is a wildcard, the other is a character"),
-                    "write prefix*, *suffix or *",
-                );
-            }
-            texts.push(text);
-        }
-        texts.into()
-    }
-
-    /// A principal of this mesh is one in each of its aliases; `cluster.local` is this mesh (Istio's
-    /// `ReplaceTrustDomainAliases`).
-    fn principal_aliases(&self, text: &Text) -> Vec<Text> {
-        let parts: Vec<&str> = text.literal().split('/').collect();
-        let [domain, rest @ ..] = parts.as_slice() else { return vec![text.clone()] };
-        let rest = rest.join("/");
-        if parts.len() != 5 {
-            return vec![text.clone()];
-        }
-        match text {
-            Text::Exact(_) | Text::Prefix(_)
-                if *domain == CLUSTER_LOCAL || self.domains().any(|known| known == *domain) =>
-            {
-                self.domains().map(|known| text.map(|_| format!("{known}/{rest}"))).collect()
-            }
-            // `*-td/ns/…`: as written, and for the domains that it does not end.
-            Text::Suffix(_) if !domain.is_empty() && self.domains().any(|known| known.ends_with(domain)) => {
-                let others = self.domains().filter(|known| !known.ends_with(domain));
-                let others = others.map(|known| Text::Exact(format!("{known}/{rest}").into()));
-                std::iter::once(text.clone()).chain(others).collect()
-            }
-            _ => vec![text.clone()],
-        }
-    }
-
-    fn domain_aliases(&self, text: &Text) -> Vec<Text> {
-        match text {
-            Text::Exact(domain) if self.domains().any(|known| known == &**domain) => {
-                self.domains().map(|known| Text::Exact(known.into())).collect()
-            }
-            other => vec![other.clone()],
-        }
-    }
-
-    fn domains(&self) -> impl Iterator<Item = &str> {
-        std::iter::once(&self.workload.trust_domain).chain(&self.workload.aliases).map(String::as_str)
-    }
-
-    fn service_accounts(&mut self, place: &str, values: &[String]) -> Matcher {
-        let mut accounts = Vec::with_capacity(values.len());
-        for (i, value) in values.iter().enumerate() {
-            let (namespace, account) = match value.split_once('/') {
-                Some(pair) => pair,
-                None => (self.namespace.as_str(), value.as_str()),
-            };
-            if namespace.is_empty() || account.is_empty() || value.contains('*') || account.contains('/') {
-                let at = format!("{place}[{i}]");
-                self.error(
-                    &at,
-                    format!("`{value}` is not a service account"),
-                    "write namespace/account, without wildcards",
-                );
-                continue;
-            }
-            accounts.push(ServiceAccount {
-                namespace: format!("/ns/{namespace}/").into(),
-                account: format!("sa/{account}").into(),
-            });
-        }
-        Matcher::ServiceAccount(accounts.into())
-    }
-
-    fn cidrs(&mut self, place: &str, values: &[String]) -> Box<[Cidr]> {
-        let mut cidrs = Vec::with_capacity(values.len());
-        for (i, value) in values.iter().enumerate() {
-            match Cidr::parse(value) {
-                Some(cidr) => cidrs.push(cidr),
-                None => {
-                    let message = format!("`{value}` is neither an address nor a range of addresses");
-                    self.error(&format!("{place}[{i}]"), message, "write 10.1.2.3 or 10.0.0.0/8");
-                }
-            }
-        }
-        cidrs.into()
-    }
-
-    fn ports(&mut self, place: &str, values: &[String]) -> Box<[u16]> {
-        let mut ports = Vec::with_capacity(values.len());
-        for (i, value) in values.iter().enumerate() {
-            match value.parse::<u16>() {
-                Ok(port) if value.bytes().all(|b| b.is_ascii_digit()) => ports.push(port),
-                _ => {
-                    self.error(&format!("{place}[{i}]"), format!("`{value}` is not a port"), "write 0 to 65535");
-                }
-            }
-        }
-        ports.into()
-    }
-
-    fn paths(&mut self, place: &str, values: &[String], reading: Reading) -> Box<[PathMatch]> {
-        let mut paths = Vec::with_capacity(values.len());
-        for (i, value) in values.iter().enumerate() {
-            if let Some(path) = self.path(&format!("{place}[{i}]"), value, reading) {
-                paths.push(path);
-            }
-        }
-        paths.into()
-    }
-
-    fn path(&mut self, at: &str, value: &str, reading: Reading) -> Option<PathMatch> {
-        let istio = self.semantics == Semantics::Istio;
-        if value.contains("{*}") || value.contains("{**}") {
-            let spelling = if istio { str::to_owned } else { canonical_spelling };
-            let fault = match Template::parse(value, spelling) {
-                Ok(template) if istio => return Some(PathMatch::Template(template.narrow())),
-                Ok(template) => {
-                    if let Some(why) = never_normal(value, false) {
-                        self.warn(at, format!("`{value}` matches no request: {why}"), "write the normal form");
-                    }
-                    return Some(PathMatch::Template(template));
-                }
-                Err(TemplateFault::NotAbsolute) => "a template starts with /",
-                Err(TemplateFault::Operator) => "`{*}` and `{**}` are whole segments, and there is no other wildcard",
-                Err(TemplateFault::AfterRest) => "`{**}` must be the last wildcard",
-            };
-            self.error(at, format!("`{value}` is not a path template: {fault}"), "write /a/{*}/b or /a/{**}");
-            return None;
-        }
-        if istio {
-            // To the letter: what no request can have matches none.
-            let text = Text::parse(value);
-            if !matches!(text, Text::Suffix(_) | Text::Present) && !value.starts_with('/') {
-                self.warn(at, format!("`{value}` matches no request: a path starts with /"), "put a / in front");
-            }
-            return Some(PathMatch::Text(text));
-        }
-        if value.contains(['{', '}']) {
-            let message = format!("`{value}` names a variable, which Istio does not support");
-            self.error(at, message, "write {*} for one segment or {**} for any");
-            return None;
-        }
-        let text = Text::parse(value);
-        if text == Text::Present {
-            return Some(PathMatch::Text(text));
-        }
-        let spelled = text.map(canonical_spelling);
-        let absolute = matches!(text, Text::Suffix(_)) || text.literal().starts_with('/');
-        let odd = never_normal(spelled.literal(), matches!(spelled, Text::Exact(_)));
-        if let (Some(_), Text::Exact(path), true, Reading::Possible) = (odd, &text, absolute, reading) {
-            // What denies is read as the request is: DENY /admin%2Fx denies /admin/x.
-            if !path.contains(['?', '#'])
-                && let Ok(normal) = normalize_path(path)
-            {
-                return Some(PathMatch::Text(Text::Exact(normal.into())));
-            }
-        }
-        if let Some(why) = odd {
-            self.warn(at, format!("`{value}` matches no request: {why}"), "write the normal form");
-        } else if !absolute {
-            self.warn(at, format!("`{value}` matches no request: a path starts with /"), "put a / in front");
-        } else if text.literal().contains('*') {
-            self.warn(
-                at,
-                format!("in `{value}` only one `*` at an end is a wildcard, the other is a character"),
-                "write {*} for one segment",
-            );
-        }
-        Some(PathMatch::Text(spelled))
     }
 
     fn error(&mut self, field: &str, message: impl Into<String>, help: &str) {
@@ -847,18 +501,4 @@ fn bracketed(key: &str, prefix: &str) -> Option<Vec<String>> {
     let names = key.strip_prefix(prefix)?.strip_prefix('[')?.strip_suffix(']')?;
     let names: Vec<String> = names.split("][").map(str::to_owned).collect();
     names.iter().all(|name| !name.is_empty() && !name.contains(['[', ']'])).then_some(names)
-}
-
-/// `iss/sub`, split at the last slash as the issuer may be a URL; the cases are Istio's.
-fn request_principal(value: &str) -> (Text, Text) {
-    let (iss, sub) = value.rsplit_once('/').map_or((value, None), |(iss, sub)| (iss, Some(sub)));
-    match sub {
-        None if value.starts_with('*') && value != "*" => (Text::Present, Text::parse(value)),
-        None if value.ends_with('*') => (Text::parse(value), Text::Present),
-        // No slash and no wildcard: a subject that is empty, which no token has.
-        None => (Text::Exact(value.into()), Text::Exact("".into())),
-        Some(sub) if value.starts_with('*') => (Text::parse(iss), Text::Exact(sub.into())),
-        Some(sub) if value.ends_with('*') => (Text::Exact(iss.into()), Text::parse(sub)),
-        Some(sub) => (Text::Exact(iss.into()), Text::Exact(sub.into())),
-    }
 }

@@ -12,10 +12,21 @@ use serde_json::Value;
 use crate::{Protocol, Request};
 
 mod cidr;
+mod host;
+mod identity;
+mod method;
 mod template;
+mod text;
+
+use host::Host;
+use method::method_bit;
 
 pub(crate) use cidr::Cidr;
+pub(crate) use host::HostPattern;
+pub(crate) use identity::{NamespacePattern, ServiceAccount, after, trust_domain};
+pub(crate) use method::Methods;
 pub(crate) use template::{Segment, Template, TemplateFault};
+pub(crate) use text::Text;
 
 /// How sure a match must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -248,271 +259,11 @@ impl Matcher {
     }
 }
 
-/// Istio's string forms: exact, `prefix*`, `*suffix`, `*` for anything but nothing.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Text {
-    /// The whole value.
-    Exact(Box<str>),
-    /// How it starts.
-    Prefix(Box<str>),
-    /// How it ends.
-    Suffix(Box<str>),
-    /// Not empty.
-    Present,
-}
-
-impl Text {
-    /// Reads a value; a `*` elsewhere than at one end is literal.
-    pub(crate) fn parse(value: &str) -> Self {
-        match (value, value.strip_prefix('*'), value.strip_suffix('*')) {
-            ("*", _, _) => Self::Present,
-            (_, Some(suffix), _) => Self::Suffix(suffix.into()),
-            (_, None, Some(prefix)) => Self::Prefix(prefix.into()),
-            (exact, None, None) => Self::Exact(exact.into()),
-        }
-    }
-
-    /// The text without its wildcard.
-    pub(crate) fn literal(&self) -> &str {
-        match self {
-            Self::Exact(text) | Self::Prefix(text) | Self::Suffix(text) => text,
-            Self::Present => "",
-        }
-    }
-
-    /// The same form with another text.
-    pub(crate) fn map(&self, change: impl FnOnce(&str) -> String) -> Self {
-        match self {
-            Self::Exact(text) => Self::Exact(change(text).into()),
-            Self::Prefix(text) => Self::Prefix(change(text).into()),
-            Self::Suffix(text) => Self::Suffix(change(text).into()),
-            Self::Present => Self::Present,
-        }
-    }
-
-    pub(crate) fn matches(&self, value: &str) -> bool {
-        self.matches_bytes(value.as_bytes())
-    }
-
-    fn matches_bytes(&self, value: &[u8]) -> bool {
-        match self {
-            Self::Exact(text) => value == text.as_bytes(),
-            Self::Prefix(text) => value.starts_with(text.as_bytes()),
-            Self::Suffix(text) => value.ends_with(text.as_bytes()),
-            Self::Present => !value.is_empty(),
-        }
-    }
-
-    fn matches_ignoring_case(&self, value: &str) -> bool {
-        let value = value.as_bytes();
-        match self {
-            Self::Exact(text) => value.eq_ignore_ascii_case(text.as_bytes()),
-            Self::Prefix(text) => {
-                value.get(..text.len()).is_some_and(|head| head.eq_ignore_ascii_case(text.as_bytes()))
-            }
-            Self::Suffix(text) => value
-                .len()
-                .checked_sub(text.len())
-                .and_then(|at| value.get(at..))
-                .is_some_and(|tail| tail.eq_ignore_ascii_case(text.as_bytes())),
-            Self::Present => !value.is_empty(),
-        }
-    }
-}
-
-/// A namespace as Istio asks Envoy for it, `.*/ns/<namespace>/.*` over the whole URI; so it holds in any trust domain.
-#[derive(Debug)]
-pub(crate) struct NamespacePattern {
-    /// What stands before the first `*`.
-    pub(crate) first: Box<str>,
-    /// What follows each `*`, the last with its slash; empty without one, and then `first` has the slash.
-    pub(crate) more: Box<[Box<str>]>,
-}
-
-impl NamespacePattern {
-    /// Reads `shop`, `team-*`, `*-prod`, `*`; a `*` is any text wherever it stands.
-    pub(crate) fn parse(value: &str) -> Self {
-        let value = format!("{value}/");
-        let mut parts = value.split('*');
-        Self { first: parts.next().unwrap_or_default().into(), more: parts.map(Into::into).collect() }
-    }
-
-    fn matches(&self, uri: &str) -> bool {
-        after(uri, "ns/").any(|rest| {
-            let rest = rest.strip_prefix(&*self.first);
-            let after = |rest: &str, part: &str| rest.split_once(part).map(|(_, rest)| rest.len());
-            // Each part as early as possible leaves the most for the others.
-            rest.is_some_and(|rest| {
-                let mut rest = rest;
-                self.more.iter().all(|part| match after(rest, part) {
-                    Some(left) => {
-                        rest = rest.get(rest.len() - left..).unwrap_or_default();
-                        true
-                    }
-                    None => false,
-                })
-            })
-        })
-    }
-}
-
-/// A service account of a namespace, in any trust domain.
-#[derive(Debug)]
-pub(crate) struct ServiceAccount {
-    /// `/ns/<namespace>/`.
-    pub(crate) namespace: Box<str>,
-    /// `sa/<account>`.
-    pub(crate) account: Box<str>,
-}
-
-impl ServiceAccount {
-    /// `.+/ns/<namespace>/(.+/|)sa/<account>(/.+)?`, as Istio asks of Envoy, with every character literal.
-    fn matches(&self, principal: &str) -> bool {
-        principal.match_indices(&*self.namespace).any(|(at, found)| {
-            let rest = principal.get(at + found.len()..).unwrap_or_default();
-            at > 0
-                && rest.match_indices(&*self.account).any(|(start, found)| {
-                    let tail = rest.get(start + found.len()..).unwrap_or_default();
-                    let whole = start == 0 || (start > 1 && rest.get(..start).is_some_and(|head| head.ends_with('/')));
-                    whole && (tail.is_empty() || (tail.len() > 1 && tail.starts_with('/')))
-                })
-        })
-    }
-}
-
-/// What follows each segment of a path: `c/b/d` and `d` in `/b/c/b/d` after `b/`.
-pub(crate) fn after<'a>(path: &'a str, segment: &str) -> impl Iterator<Item = &'a str> {
-    path.match_indices('/').filter_map(move |(slash, _)| path.get(slash + 1..)?.strip_prefix(segment))
-}
-
-/// The trust domain of an identity.
-pub(crate) fn trust_domain<'a>(facts: &Facts<'a>) -> Option<&'a str> {
-    facts.principal.and_then(|principal| principal.split('/').next())
-}
-
 /// An address nobody told could be any.
 fn address_matches(any: &[Cidr], ip: Option<IpAddr>, reading: Reading) -> bool {
     match ip {
         Some(ip) => any.iter().any(|cidr| cidr.contains(ip)),
         None => reading == Reading::Possible,
-    }
-}
-
-/// A request's host, split.
-struct Host<'a> {
-    /// Without port and trailing dot; brackets of an IPv6 address kept.
-    name: &'a str,
-    port: Option<&'a str>,
-}
-
-impl<'a> Host<'a> {
-    fn parse(host: &'a str) -> Self {
-        let host = host.trim();
-        let (name, port) = split_port(host);
-        Self { name: name.trim_end_matches('.'), port }
-    }
-}
-
-/// `example.com:8080` and `[::1]:8080`; what follows the last colon is a port only when it looks like one.
-fn split_port(host: &str) -> (&str, Option<&str>) {
-    match host.rsplit_once(':') {
-        Some((name, port)) if !name.ends_with(':') && (!name.contains(':') || name.ends_with(']')) => {
-            (name, Some(port))
-        }
-        _ => (host, None),
-    }
-}
-
-/// A host in a policy. Without a port it means the host at any port, as a port in `Host` is the caller's word only.
-#[derive(Debug)]
-pub(crate) struct HostPattern {
-    name: Text,
-    port: Option<Box<str>>,
-}
-
-impl HostPattern {
-    /// Reads `example.com`, `*.example.com`, `example.*`, `example.com:8080`, `example.com:*`.
-    pub(crate) fn parse(value: &str) -> Self {
-        let (name, port) = match split_port(value) {
-            (name, Some(port)) if !name.is_empty() && port.bytes().all(|b| b.is_ascii_digit() || b == b'*') => {
-                (name, Some(port).filter(|port| *port != "*" && !port.is_empty()))
-            }
-            _ => (value, None),
-        };
-        let name = match Text::parse(name) {
-            // A trailing dot in front of a wildcard is the label's own dot.
-            prefix @ Text::Prefix(_) => prefix,
-            other => other.map(|text| text.trim_end_matches('.').to_owned()),
-        };
-        Self { name, port: port.map(Into::into) }
-    }
-
-    /// What the name must be.
-    pub(crate) fn name(&self) -> &Text {
-        &self.name
-    }
-
-    /// The port, when it says one.
-    pub(crate) fn port(&self) -> Option<&str> {
-        self.port.as_deref()
-    }
-
-    fn matches(&self, host: &Host) -> bool {
-        self.name.matches_ignoring_case(host.name) && self.port.as_deref().is_none_or(|port| host.port == Some(port))
-    }
-}
-
-/// Methods: the common ones as bits.
-#[derive(Debug, Default)]
-pub(crate) struct Methods {
-    bits: u16,
-    texts: Vec<Text>,
-}
-
-const METHODS: [&str; 9] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "CONNECT", "TRACE"];
-
-fn method_bit(method: &str) -> u16 {
-    METHODS.iter().position(|known| *known == method).map_or(0, |at| 1 << at)
-}
-
-impl Methods {
-    /// Reads the values.
-    pub(crate) fn parse(values: &[String]) -> Self {
-        let mut methods = Self::default();
-        for value in values {
-            match method_bit(value) {
-                0 => methods.texts.push(Text::parse(value)),
-                bit => methods.bits |= bit,
-            }
-        }
-        methods
-    }
-
-    /// The common ones among the values.
-    pub(crate) fn known(&self) -> impl Iterator<Item = &'static str> {
-        METHODS.into_iter().filter(|name| self.bits & method_bit(name) != 0)
-    }
-
-    /// The other values.
-    pub(crate) fn texts(&self) -> &[Text] {
-        &self.texts
-    }
-
-    fn matches(&self, bit: u16, method: &str, reading: Reading) -> bool {
-        if self.bits & bit != 0 {
-            return true;
-        }
-        match reading {
-            Reading::Certain => self.texts.iter().any(|text| text.matches(method)),
-            // Methods are case-sensitive (RFC 9110 §9.1), but not every application knows.
-            Reading::Possible => {
-                self.texts.iter().any(|text| text.matches_ignoring_case(method))
-                    || (bit == 0
-                        && METHODS
-                            .iter()
-                            .any(|known| self.bits & method_bit(known) != 0 && known.eq_ignore_ascii_case(method)))
-            }
-        }
     }
 }
 

@@ -138,6 +138,8 @@ impl RuleSet {
             }
         }
         let Compiler { errors, warnings, headers, .. } = compiler;
+        let mut headers: Vec<_> = headers.into_iter().collect();
+        headers.sort_by(|a, b| a.as_str().cmp(b.as_str()));
         if !errors.is_empty() {
             return Err(errors);
         }
