@@ -15,7 +15,7 @@
 //! that needs none, and each is marked.
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use model::{Auth, Name, NodeKind, Role, Trust};
+use model::{Auth, Class, Name, NodeKind, Role, Trust};
 
 use crate::view::{DataId, FlowId, NodeId, View};
 
@@ -278,11 +278,8 @@ impl<'v, 'm> Run<'v, 'm> {
             }
         }
         for flow in &of.inbound {
-            let handed = view.flow(*flow);
-            if !handed.proven && !of.node.under_ward() {
-                for datum in &handed.returns {
-                    self.derive(Fact::Hold(*datum), By::Open(node), from);
-                }
+            for datum in handed_out(view, *flow) {
+                self.derive(Fact::Hold(datum), By::Open(node), from);
             }
         }
         for flow in &of.outbound {
@@ -316,7 +313,10 @@ impl<'v, 'm> Run<'v, 'm> {
         }
         for flow in of.outbound.iter().filter(|f| !view.flow(**f).flow.standby) {
             self.derive(Fact::Reach(view.flow(*flow).to), By::Flow(*flow), from);
-            for datum in view.flow(*flow).returns.iter().chain(&view.flow(*flow).carries) {
+            // What the target hands to anybody comes by reaching it: the nearer cause.
+            let anybody = handed_out(view, *flow);
+            let moved = view.flow(*flow).returns.iter().chain(&view.flow(*flow).carries);
+            for datum in moved.filter(|d| !anybody.contains(d)) {
                 self.derive(Fact::Hold(*datum), By::Moved(*flow), from);
             }
         }
@@ -332,7 +332,7 @@ impl<'v, 'm> Run<'v, 'm> {
         }
         for datum in &of.holds {
             // A caller of a service is not given the service's own credentials.
-            if of.keeps() || view.class(*datum) != model::Class::Secret {
+            if of.keeps() || view.class(*datum) != Class::Secret {
                 self.derive(Fact::Hold(*datum), by, from);
             }
         }
@@ -355,6 +355,16 @@ impl<'v, 'm> Run<'v, 'm> {
         }
         self.assuming = before;
     }
+}
+
+/// What the target of a flow hands to whoever reaches it. A site that says nothing of who may ask answers people with
+/// their own; a secret is nobody's own.
+fn handed_out(view: &View<'_>, flow: FlowId) -> Vec<DataId> {
+    let (of, to) = (view.flow(flow), view.node(view.flow(flow).to));
+    if of.proven || to.node.under_ward() {
+        return Vec::new();
+    }
+    of.returns.iter().copied().filter(|d| to.says_open() || view.class(*d) == Class::Secret).collect()
 }
 
 /// Whether a node is a machine that people log in to.

@@ -1,1 +1,125 @@
-//! Grading: consequences, waivers, order.
+//! Grading: consequences at their causes, steps of attacks, waivers and their days, order.
+use model::{SourceFile, load::text::Text};
+use time::{Date, macros::date};
+
+use super::{Input, grade};
+use crate::{Finding, Severity};
+
+const TODAY: Date = date!(2026 - 11 - 22);
+
+fn findings(model: &str, today: Date) -> Vec<Finding> {
+    let text = format!("ward: 1\nmodel: example\n{}", model.trim_start());
+    let text = Text::new(vec![SourceFile { name: "ward.yaml".to_owned(), text }]);
+    let loaded = model::load(text.files());
+    let model = loaded.model.unwrap_or_else(|| panic!("{:#?}", loaded.diagnostics));
+    grade(Input { model: &model, text: Some(&text), today })
+}
+
+fn one<'f>(findings: &'f [Finding], id: &str) -> &'f Finding {
+    findings.iter().find(|f| f.id == id).unwrap_or_else(|| panic!("{findings:#?}"))
+}
+
+const BUCKET: &str = "
+zones: { internet: { trust: none }, inside: {} }
+data:
+  order:  { class: confidential }
+  backup: { class: confidential, copy_of: order }
+nodes:
+  db: { kind: store, zone: inside, at_rest: kms, auth: password, logs: true, holds: [order] }
+  bucket: { kind: store, zone: inside, at_rest: none, auth: none, exposed_to: [internet], holds: [backup] }
+flows:
+  - { id: nightly, from: db, to: bucket, carries: [backup], via: { tls: \"1.3\" } }
+";
+
+#[test]
+fn what_follows_is_put_to_its_cause() {
+    let found = findings(BUCKET, TODAY);
+    let ids: Vec<&str> = found.iter().map(|f| f.id.as_str()).collect();
+    assert_eq!(ids, ["public-store@bucket", "unencrypted-store@bucket"]);
+    let also = |id: &str| one(&found, id).also.iter().map(|c| c.id.clone()).collect::<Vec<_>>();
+    assert_eq!(also("public-store@bucket"), ["unauthenticated-flow@nightly"]);
+    assert_eq!(also("unencrypted-store@bucket"), ["weaker-copy@backup"]);
+}
+
+#[test]
+fn evidence_is_where_it_is_written_or_where_it_is_lacking() {
+    let found = findings(BUCKET, TODAY);
+    let places: Vec<String> = one(&found, "unencrypted-store@bucket")
+        .evidence
+        .iter()
+        .map(|e| format!("{}:{} {}", e.file, e.line, e.path))
+        .collect();
+    assert_eq!(places, ["ward.yaml:9 nodes.bucket.at_rest", "ward.yaml:6 data.backup"]);
+}
+
+#[test]
+fn a_waiver_accepts_until_its_day_and_no_longer() {
+    let model = format!(
+        "{BUCKET}waivers:\n  - {{ id: W-1, accepts: \"public-*@bucket\", why: a demo, owner: team, until: 2026-11-22 }}\n"
+    );
+    let found = findings(&model, TODAY);
+    let accepted = one(&found, "public-store@bucket");
+    assert_eq!(accepted.severity, Severity::Accepted);
+    let waived = accepted.waived.as_ref().unwrap();
+    assert_eq!((waived.severity, waived.id.as_str(), waived.until.as_str()), (Severity::Critical, "W-1", "2026-11-22"));
+    // It stays in the list, last, and nothing else is accepted.
+    assert_eq!(found.last().unwrap().id, "public-store@bucket");
+    assert_eq!(one(&found, "unencrypted-store@bucket").severity, Severity::Critical);
+
+    let found = findings(&model, date!(2026 - 11 - 23));
+    assert_eq!(one(&found, "public-store@bucket").severity, Severity::Critical);
+    assert_eq!(one(&found, "stale-waiver@W-1").severity, Severity::Low);
+}
+
+/// Whoever reaches the machine asks its metadata service; only the way in makes the difference.
+fn machine(exposed: &str) -> String {
+    format!(
+        "
+zones: {{ internet: {{ trust: none }}, inside: {{}} }}
+data: {{ role: {{ class: secret, opens: [cloud], ttl: 6h }}, order: {{ class: internal }} }}
+nodes:
+  operator: {{ kind: party, zone: inside, auth: oidc }}
+  machine: {{ kind: service, zone: inside, port: 22, auth: key, logs: true, exposed_to: [{exposed}] }}
+  metadata: {{ kind: service, zone: inside, auth: none }}
+  cloud: {{ kind: service, zone: inside, privilege: admin, auth: sigv4, exposed_to: [internet] }}
+flows:
+  - {{ id: log-in, from: operator, to: machine, carries: [order], via: {{ ssh: true }} }}
+  - {{ id: credentials, from: machine, to: metadata, returns: [role], via: {{ local: true }} }}
+  - {{ id: manage, from: operator, to: cloud, carries: [order] }}
+"
+    )
+}
+
+#[test]
+fn a_lack_is_worse_on_the_path_of_an_attack() {
+    let off = findings(&machine("inside"), TODAY);
+    assert_eq!(one(&off, "open-metadata@metadata").severity, Severity::High);
+    assert_eq!(one(&off, "excess-privilege@role").severity, Severity::High);
+    let on = findings(&machine("internet"), TODAY);
+    assert_eq!(one(&on, "open-metadata@metadata").severity, Severity::Critical);
+    let raised = one(&on, "excess-privilege@role");
+    assert_eq!(raised.severity, Severity::Critical);
+    assert_eq!(raised.raised.as_deref(), Some("on an attack path: `role` opens `cloud`"));
+    // The way in is an entry, not a step: it has the severity of the table.
+    assert_eq!(one(&on, "exposed-admin@machine").severity, Severity::High);
+}
+
+#[test]
+fn worst_first_then_by_id() {
+    let found = findings(&machine("internet"), TODAY);
+    let order: Vec<(Severity, &str)> = found.iter().map(|f| (f.severity, f.id.as_str())).collect();
+    let mut sorted = order.clone();
+    sorted.sort_by(|a, b| b.0.cmp(&a.0).then(a.1.cmp(b.1)));
+    assert_eq!(order, sorted);
+}
+
+#[test]
+fn the_same_whatever_the_order_of_flows() {
+    let model = machine("internet");
+    let (head, flows) = model.split_once("flows:\n").unwrap();
+    let mut lines: Vec<&str> = flows.lines().collect();
+    lines.reverse();
+    let turned = findings(&format!("{head}flows:\n{}\n", lines.join("\n")), TODAY);
+    let ids = |f: &[Finding]| f.iter().map(|f| (f.id.clone(), f.severity)).collect::<Vec<_>>();
+    assert_eq!(ids(&turned), ids(&findings(&model, TODAY)));
+}

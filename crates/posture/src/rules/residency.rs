@@ -41,9 +41,17 @@ nodes: { billing: { kind: service, zone: somewhere, holds: [invoice] } }
     check: Check::Model(check),
 };
 
+/// What is in a zone and should not be, and the region that the zone states.
+#[derive(Default)]
+struct Away<'m> {
+    data: Vec<DataId>,
+    nodes: Vec<&'m str>,
+    region: Option<&'m str>,
+}
+
 fn check(view: &View<'_>, _: Date) -> Vec<Found> {
     // By the zone that lacks the region or has the wrong one: that is the one thing to change.
-    let mut zones: BTreeMap<&Name, (Vec<DataId>, Vec<&str>, Option<&str>)> = BTreeMap::new();
+    let mut zones: BTreeMap<&Name, Away<'_>> = BTreeMap::new();
     for (id, of) in view.nodes.iter().enumerate().filter(|(_, n)| n.node.kind != NodeKind::Party) {
         let sent = view.inbound(id).flat_map(|f| f.carries.iter());
         let answered = view.outbound(id).flat_map(|f| f.returns.iter());
@@ -60,14 +68,16 @@ fn check(view: &View<'_>, _: Date) -> Vec<Found> {
                 None => view.zones_around(&of.node.zone).last(),
             };
             let Some(zone) = zone else { continue };
-            let (data, nodes, stated) = zones.entry(zone).or_default();
-            data.push(datum);
-            nodes.push(of.name.as_str());
-            *stated = region;
+            let away = zones.entry(zone).or_default();
+            away.data.push(datum);
+            if away.nodes.last() != Some(&of.name.as_str()) {
+                away.nodes.push(of.name.as_str());
+            }
+            away.region = region;
         }
     }
     let mut found = Vec::new();
-    for (zone, (mut data, nodes, region)) in zones {
+    for (zone, Away { mut data, nodes, region }) in zones {
         data.sort_unstable();
         data.dedup();
         let allowed = data.iter().flat_map(|d| view.datum(*d).datum.residency.iter().map(String::as_str));
