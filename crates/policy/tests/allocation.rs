@@ -1,4 +1,5 @@
 //! A decision allocates nothing, whether it allows or denies; only what is wrong with a path, or explains, does.
+#![expect(clippy::expect_used, reason = "nothing here ships")]
 use http::{HeaderMap, HeaderName, HeaderValue};
 use model::istio::AuthorizationPolicy;
 use policy::{Protocol, Reason, Request, RuleSet, Semantics, Workload, normalize_path};
