@@ -1,4 +1,6 @@
 //! `ward policy check`: the answers of one workload's proxy to recorded or invented requests, offline, one a line.
+mod tokens;
+
 use std::{
     collections::BTreeSet,
     fs::File,
@@ -18,7 +20,8 @@ use policy::{
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use crate::{diagnostics, model_dir, output};
+use self::tokens::Keys;
+use crate::{clock::Clock, diagnostics, model_dir, output};
 
 /// Longest line read; a longer one is answered with 400 and skipped.
 const LINE_BYTES_MAX: usize = 1 << 20;
@@ -28,7 +31,7 @@ const LINE_BYTES_MAX: usize = 1 << 20;
 #[command(
     after_help = "Examples:\n  ward policy check --policies examples/shop --node payments --requests requests.jsonl\n  \
 echo '{\"id\": 1, \"path\": \"/admin\"}' | ward policy check --policies istio/ --compat istio\n\n\
-A request: id, peer (SPIFFE URI), method (GET), path (/), host (svc),\n  headers ([[name, value], ...]), jwt (claims of a validated token), sni,\n  source_ip, remote_ip, port, protocol (http, or tcp); only what differs is needed\n\
+A request: id, peer (SPIFFE URI), method (GET), path (/), host (svc),\n  headers ([[name, value], ...]), jwt (claims of a validated token; without\n  it, tokens in the request are proven with the keys in the documents), sni,\n  source_ip, remote_ip, port, protocol (http, or tcp); only what differs is needed\n\
 An answer: id, status (200, 400, 401, 403), decision, policy, rule, reason;\n  detail too when a line is no request\n\n\
 Exit codes: 0 every line was answered, 1 a line is no request, or the policies are refused, 2 something cannot be read"
 )]
@@ -75,16 +78,17 @@ enum Compat {
 /// Runs it.
 pub(super) fn run(args: &Check) -> anyhow::Result<ExitCode> {
     let Some(gate) = gate(args)? else { return Ok(ExitCode::from(output::FINDINGS)) };
-    for warning in gate.warnings() {
+    let (mut keys, unknown) = Keys::of(gate.tokens());
+    for warning in gate.warnings().map(ToString::to_string).chain(unknown) {
         eprintln!("warning: {warning}");
     }
     let out = io::stdout().lock();
     let readable = match args.requests.as_deref().filter(|path| *path != Path::new("-")) {
         // Whoever asks line by line waits for each answer.
-        None => answer_all(&gate, io::stdin().lock(), LineWriter::new(out)),
+        None => answer_all(&gate, &mut keys, io::stdin().lock(), LineWriter::new(out)),
         Some(path) => {
             let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
-            answer_all(&gate, BufReader::new(file), BufWriter::new(out))
+            answer_all(&gate, &mut keys, BufReader::new(file), BufWriter::new(out))
         }
     };
     match readable {
@@ -222,7 +226,7 @@ struct Answer {
 }
 
 /// Answers every line; whether each of them was a request. Holds one line at a time.
-fn answer_all(gate: &Gate, mut input: impl BufRead, mut out: impl Write) -> io::Result<bool> {
+fn answer_all(gate: &Gate, keys: &mut Keys, mut input: impl BufRead, mut out: impl Write) -> io::Result<bool> {
     let mut all = true;
     let mut line = Vec::new();
     loop {
@@ -234,7 +238,7 @@ fn answer_all(gate: &Gate, mut input: impl BufRead, mut out: impl Write) -> io::
                 detail: Some(format!("the line is longer than {LINE_BYTES_MAX} bytes")),
             },
             Line::Read if line.trim_ascii().is_empty() => continue,
-            Line::Read => answer(gate, &line),
+            Line::Read => answer(gate, keys, &line),
         };
         all &= answer.detail.is_none();
         serde_json::to_writer(&mut out, &answer)?;
@@ -286,7 +290,7 @@ fn next_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Line> {
     })
 }
 
-fn answer(gate: &Gate, line: &[u8]) -> Answer {
+fn answer(gate: &Gate, keys: &mut Keys, line: &[u8]) -> Answer {
     let bad =
         |id: Value, detail: String| Answer { id, verdict: Verdict::refused(400, "bad-line"), detail: Some(detail) };
     let mut fields = match serde_json::from_slice::<Value>(line) {
@@ -296,13 +300,16 @@ fn answer(gate: &Gate, line: &[u8]) -> Answer {
     };
     let id = fields.remove("id").unwrap_or_default();
     match arrival(fields) {
-        Ok(arrival) => Answer { id, verdict: gate.answer(&arrival), detail: None },
+        Ok(arrival) => {
+            let verdict = gate.answer_proving(&arrival, &mut keys.at(Clock::unix()));
+            Answer { id, verdict, detail: None }
+        }
         Err(detail) => bad(id, detail),
     }
 }
 
 /// A request out of its fields. Others are left alone, so that lines can carry what is expected, or notes.
-fn arrival(mut fields: Map<String, Value>) -> Result<Arrival, String> {
+pub(crate) fn arrival(mut fields: Map<String, Value>) -> Result<Arrival, String> {
     let mut take = |name: &str| fields.remove(name).filter(|value| !value.is_null());
     let port = match take("port") {
         None => None,
@@ -343,6 +350,7 @@ fn arrival(mut fields: Map<String, Value>) -> Result<Arrival, String> {
         sni: text("sni", take("sni"))?,
         source_ip: address("source_ip", take("source_ip"))?,
         remote_ip: address("remote_ip", take("remote_ip"))?,
+        destination_ip: address("destination_ip", take("destination_ip"))?,
         port,
         protocol,
     })

@@ -39,7 +39,9 @@ fn gate(semantics: Semantics, yaml: &str) -> Gate {
 
 fn check(semantics: Semantics, lines: &str, expect: Expect) {
     let mut out = Vec::new();
-    let all = answer_all(&gate(semantics, POLICIES), lines.as_bytes(), &mut out).expect("memory takes it");
+    let gate = gate(semantics, POLICIES);
+    let (mut keys, _) = Keys::of(gate.tokens());
+    let all = answer_all(&gate, &mut keys, lines.as_bytes(), &mut out).expect("memory takes it");
     expect.assert_eq(&format!("{}all requests: {all}\n", String::from_utf8(out).expect("UTF-8")));
 }
 
@@ -160,4 +162,84 @@ fn which_workload() {
         ("new.example", &["old.example".to_owned()][..])
     );
     assert!(ask(&["--labels", "app"], &[]).unwrap_err().contains("`app` is not a label"));
+}
+
+/// Tokens in requests themselves: the keys stand in the documents, or nothing is proven.
+#[test]
+fn raw_tokens() {
+    use aws_lc_rs::{rand::SystemRandom, signature as sig};
+    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
+    use sig::KeyPair;
+
+    let pair = sig::EcdsaKeyPair::generate(&sig::ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
+    let (x, y) = pair.public_key().as_ref()[1..].split_at(32);
+    let token = |issuer: &str, exp: u64| {
+        let claims = format!(r#"{{"iss":"{issuer}","sub":"ada","exp":{exp},"team":"ops"}}"#);
+        let signed = format!("{}.{}", BASE64.encode(r#"{"alg":"ES256"}"#), BASE64.encode(claims));
+        let signature = pair.sign(&SystemRandom::new(), signed.as_bytes()).unwrap();
+        format!("{signed}.{}", BASE64.encode(signature))
+    };
+    let jwk = format!(
+        r#"{{"keys":[{{"kty":"EC","crv":"P-256","x":"{}","y":"{}"}},{{"kty":"oct","k":"AA"}}]}}"#,
+        BASE64.encode(x),
+        BASE64.encode(y)
+    );
+    let yaml = format!(
+        "
+apiVersion: security.istio.io/v1
+kind: RequestAuthentication
+metadata: {{name: jwt, namespace: shop}}
+spec:
+  jwtRules:
+  - issuer: https://shop.example
+    jwks: '{jwk}'
+    outputClaimToHeaders: [{{header: x-team, claim: team}}]
+  - issuer: remote
+    jwksUri: https://keys.example/jwks.json
+---
+apiVersion: security.istio.io/v1
+kind: AuthorizationPolicy
+metadata: {{name: who, namespace: shop}}
+spec:
+  rules:
+  - from: [{{source: {{requestPrincipals: ['https://shop.example/ada']}}}}]
+    when: [{{key: 'request.headers[x-team]', values: [ops]}}]
+"
+    );
+    let gate = gate(Semantics::Ward, &yaml);
+    let (mut keys, warnings) = Keys::of(gate.tokens());
+    assert_eq!(
+        warnings,
+        [
+            "RequestAuthentication shop/jwt: jwtRules[0]: keys[1]: it is a shared secret: whoever checks tokens with it could make them; it is left out",
+            "RequestAuthentication shop/jwt: jwtRules[1]: the keys at https://keys.example/jwks.json are not fetched here, so that every token of this rule is refused (jwt-no-keys); write them into `jwks`",
+        ]
+    );
+    let (good, late) = (token("https://shop.example", 1 << 40), token("https://shop.example", 1));
+    let mut answer = |what: &str, headers: Value| {
+        let line = serde_json::json!({ "id": what, "headers": headers }).to_string();
+        let found = super::answer(&gate, &mut keys, line.as_bytes()).verdict;
+        format!("{what}: {} {}", found.status, found.reason)
+    };
+    let bearer = |token: &str| serde_json::json!([["authorization", format!("Bearer {token}")]]);
+    let answers = [
+        answer("none", serde_json::json!([])),
+        answer("a header that only the proxy sets", serde_json::json!([["x-team", "ops"]])),
+        answer("good", bearer(&good)),
+        answer("again", bearer(&good)),
+        answer("expired", bearer(&late)),
+        answer("altered", bearer(&format!("{good}AAAA"))),
+        answer("remote", bearer(&token("remote", 1 << 40))),
+        answer("other", bearer(&token("other", 1 << 40))),
+    ];
+    expect![[r#"
+        none: 403 no-rule-matched
+        a header that only the proxy sets: 403 no-rule-matched
+        good: 200 allowed
+        again: 200 allowed
+        expired: 401 jwt-expired
+        altered: 401 jwt-signature
+        remote: 401 jwt-no-keys
+        other: 401 jwt-issuer"#]]
+    .assert_eq(&answers.join("\n"));
 }
