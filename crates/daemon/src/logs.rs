@@ -25,6 +25,9 @@ pub fn init(format: Format, filter: Option<&str>) {
     };
     let colours = std::io::stderr().is_terminal();
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colours).with_writer(std::io::stderr);
+    // A line that finds no room on the disk is lost. Complaining about it on the same full disk would panic, and end
+    // whatever thread had something to say.
+    let builder = builder.log_internal_errors(false);
     let _ = match format {
         Format::Json => builder.json().flatten_event(true).with_current_span(false).try_init(),
         Format::Text => builder.with_target(false).try_init(),

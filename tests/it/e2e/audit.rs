@@ -177,7 +177,7 @@ fn on_a_full_disk_critical_requests_are_refused_and_the_others_pass() {
     let answers = |path: &str, status: &str| {
         eventually(&format!("{path} is answered {status}"), DEADLINE, || match mesh.get_ok(path) {
             text if text.starts_with(status) => Ok(()),
-            text => Err(text),
+            text => Err(format!("{text}\n{}", mesh.logs())),
         });
     };
     answers("/call/api/mark/before", "200");
