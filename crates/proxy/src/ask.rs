@@ -94,9 +94,12 @@ impl<'a> Headers<'a> {
 
     /// Only the headers that policies read, and of these only what the application will see too: one that is taken out
     /// here must not decide anything.
-    pub(crate) fn only(self, names: &[HeaderName], side: Side) -> HeaderMap {
+    pub(crate) fn only(self, names: &[HeaderName], side: Side, nominated: Option<&Nominated<'_>>) -> HeaderMap {
         let mut out = HeaderMap::new();
-        for name in names.iter().filter(|n| !is_forged(side, n.as_str().as_bytes())) {
+        // What was rewritten has nothing for one hop any more, and what we set cannot be named away.
+        let nominated = nominated.filter(|_| matches!(self, Self::Raw(_)));
+        let passes = |name: &[u8]| !is_forged(side, name) && !nominated.is_some_and(|n| n.contains(name));
+        for name in names.iter().filter(|n| passes(n.as_str().as_bytes())) {
             match self {
                 Self::Raw(headers) => {
                     for header in headers.iter().filter(|h| h.name.eq_ignore_ascii_case(name.as_str())) {

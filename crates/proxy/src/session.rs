@@ -10,7 +10,7 @@ use std::{
 
 use http::HeaderMap;
 use model::Audit;
-use policy::{Decision, RuleRef};
+use policy::{Decision, Reason, RuleRef};
 use serde_json::Value;
 use wire::v1::{DecisionRecord, Header};
 
@@ -274,13 +274,16 @@ impl Session {
         let read = rules.headers_read();
         // A map is built only for the few headers that policies read; mostly none.
         let seen = passport.map_or(ask.headers, |passport| passport.headers(ask.headers));
-        let headers = if read.is_empty() { None } else { Some(seen.only(read, self.side())) };
+        let headers = if read.is_empty() { None } else { Some(seen.only(read, self.side(), ask.nominated)) };
         let headers = headers.as_ref().unwrap_or(&view.no_headers);
         let request = self.request(view, ask, port, headers, passport.and_then(Passport::claims));
         let decision = rules.decide(&request);
         let rule = decision.rule();
-        self.tally(view, ask, decision.is_allowed(), decision.reason().as_str());
         let audit = rule.map_or(Audit::Medium, |rule| rules.audit(rule));
+        // What must be on disk first is counted when it is, or is not.
+        if !decision.is_allowed() || audit < Audit::Strict {
+            self.tally(view, ask, decision.is_allowed(), decision.reason().as_str());
+        }
         let (allowed, must_record) = match decision {
             Decision::Allow(_) => (true, audit >= Audit::High || rules.audited(&request).is_some()),
             Decision::Deny(_) => (false, true),
@@ -292,7 +295,7 @@ impl Session {
         let record = self.record(view, ask, &request, &id, Some(decision), decision.reason().as_str());
         if allowed {
             let commit = if audit >= Audit::Strict {
-                Some(self.require(ask, record))
+                Some(self.require(view, ask, record))
             } else {
                 // The level does not ask for more; what is dropped is counted.
                 let _ = self.worker.record(record);
@@ -310,15 +313,15 @@ impl Session {
     }
 
     /// The record of a strict or critical flow: in full, and to be waited for.
-    fn require(&self, ask: &Ask<'_>, mut record: DecisionRecord) -> Commit {
-        record.context = context::full(ask.headers);
+    fn require(&self, view: &View, ask: &Ask<'_>, mut record: DecisionRecord) -> Commit {
+        record.context = context(view, ask);
         self.worker.audit().map_or_else(Commit::never, |audit| audit.require(&record))
     }
 
     /// A refusal needs no record to stand. Where strict and critical flows are, it is kept as they are if there is a place.
     pub(crate) fn record_refusal(&self, view: &View, ask: &Ask<'_>, mut record: DecisionRecord) {
         if view.snapshot.audits_strictly {
-            record.context = context::full(ask.headers);
+            record.context = context(view, ask);
             if self.worker.audit().is_some_and(|audit| audit.want(&record)) {
                 return;
             }
@@ -335,6 +338,13 @@ impl Session {
             Some(audit) => audit.is_kept(commit).await,
             None => false,
         };
+        if !grant.probe {
+            let (outcome, reason) = match kept {
+                true => (tally::Outcome::Allow, Reason::Allowed.as_str()),
+                false => (tally::Outcome::Deny, Fault::NotRecorded.code()),
+            };
+            self.worker.tally().count(outcome, reason);
+        }
         if kept {
             return Ok(grant);
         }
@@ -360,7 +370,7 @@ impl Session {
                 method: ask.method.to_owned(),
                 path: ask.path.to_owned(),
                 host: ask.host.to_owned(),
-                headers: seen.only(view.snapshot.rules.headers_read(), self.side()),
+                headers: seen.only(view.snapshot.rules.headers_read(), self.side(), ask.nominated),
                 source_ip: self.peer_ip,
                 remote_ip: self.remote_ip(view, ask.headers),
                 destination_ip: self.local_ip,
@@ -464,7 +474,11 @@ impl Session {
             headers: request
                 .headers
                 .iter()
-                .map(|(name, value)| Header { name: name.as_str().to_owned(), value: text(value.as_bytes()) })
+                .map(|(name, value)| {
+                    // That there is one decides; what it is, nobody may read later.
+                    let value = if view.snapshot.tokens.are_in(name.as_str()) { &[] } else { value.as_bytes() };
+                    Header { name: name.as_str().to_owned(), value: text(value) }
+                })
                 .collect(),
             allowed,
             reason: reason.to_owned(),
@@ -542,6 +556,13 @@ impl Session {
             mutual_tls: !matches!(self.role, Role::Gateway { .. }),
         }
     }
+}
+
+/// Every header but credentials.
+fn context(view: &View, ask: &Ask<'_>) -> Vec<Header> {
+    let mut headers = context::full(ask.headers);
+    headers.retain(|header| !view.snapshot.tokens.are_in(&header.name));
+    headers
 }
 
 /// Whether a gateway listener serves this host; the port in it does not matter.

@@ -35,6 +35,8 @@ pub struct Tokens {
     rules: TokenRules,
     /// By rule; `None` as long as there are no keys: every token of that rule is refused.
     keys: Vec<Option<Arc<KeySet>>>,
+    /// Headers that may hold a token, or all of its claims, in lower case.
+    places: BTreeSet<String>,
     /// Claims that policies read, each with the names of the claims around it.
     read: BTreeSet<Vec<String>>,
 }
@@ -79,7 +81,7 @@ impl Tokens {
             None => None,
         });
         let keys = keys.collect();
-        Ok(Self { rules, keys, read: BTreeSet::new() })
+        Ok(Self { rules, keys, places: places(&documents), read: BTreeSet::new() })
     }
 
     /// Keeps in records the claims that these policies read.
@@ -87,6 +89,11 @@ impl Tokens {
         let conditions = policies.iter().flat_map(|policy| &policy.spec.rules).flat_map(|rule| &rule.when);
         self.read = conditions.filter_map(|condition| claim_of(&condition.key)).collect();
         self
+    }
+
+    /// Whether a header of this lower-case name may hold a credential: its value is in no record.
+    pub(crate) fn are_in(&self, name: &str) -> bool {
+        matches!(name, "authorization" | "cookie") || self.places.contains(name)
     }
 
     /// Issuers, and whether there are keys of theirs, for people.
@@ -146,6 +153,15 @@ fn key_set(name: &str, text: &str) -> Option<Arc<KeySet>> {
         tracing::warn!(name, error = daemon::logs::chain(error), "keys of no use, tokens are refused");
     }
     parsed.ok().map(Arc::new)
+}
+
+fn places(documents: &[RequestAuthentication]) -> BTreeSet<String> {
+    let rules = documents.iter().flat_map(|document| &document.spec.jwt_rules);
+    let names = rules.flat_map(|rule| {
+        let headers = rule.from_headers.iter().map(|header| &header.name);
+        headers.chain(&rule.output_payload_to_header)
+    });
+    names.map(|name| name.to_ascii_lowercase()).collect()
 }
 
 /// The claim that a condition is about.

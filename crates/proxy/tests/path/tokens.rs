@@ -414,6 +414,32 @@ async fn a_gateway_asks_for_tokens_itself() {
 }
 
 #[tokio::test]
+async fn no_record_holds_a_credential_even_where_policies_read_it() {
+    let key = Key::new("k");
+    let rules = json!([{
+        "issuer": ISSUER, "jwks": jwks(&[&key]), "fromHeaders": [{ "name": "X-Partner", "prefix": "Token " }],
+        "forwardOriginalToken": true, "outputPayloadToHeader": "x-payload",
+    }]);
+    let mut pair = pair(app::echo().await, &rules, &[]);
+    let reading: Vec<Value> = ["authorization", "cookie", "x-partner", "x-payload", "x-plain"]
+        .map(|name| json!({ "when": [{ "key": format!("request.headers[{name}]"), "values": ["*"] }] }))
+        .into();
+    pair.orders.apply(|r| r.policies = vec![policy("read", "ALLOW", &reading.into())]).unwrap();
+    let token = key.sign(&claims("ann", now(&pair.orders)));
+    let line = format!("X-Partner: Token {token}");
+    let lines = [line.as_str(), "Authorization: Basic c2VjcmV0", "Cookie: a=c2VjcmV0", "X-Plain: seen"];
+    assert_eq!(status(&pair.raw(get("/private", &lines)).await), 200);
+    let record = pair.orders.decision().await;
+    let mut seen: Vec<_> = record.headers.iter().map(|h| (h.name.as_str(), h.value.as_str())).collect();
+    seen.sort_unstable();
+    let empty = |name| (name, "");
+    let want = [empty("authorization"), empty("cookie"), empty("x-partner"), empty("x-payload"), ("x-plain", "seen")];
+    assert_eq!(seen, want);
+    let text = format!("{record:?}");
+    assert!(!text.contains("c2VjcmV0") && !text.contains(&token) && !text.contains("a@b.test"), "{text}");
+}
+
+#[tokio::test]
 async fn dry_run_records_a_bad_token_and_lets_it_through() {
     let key = Key::new("k");
     let mut pair = pair(app::echo().await, &remote(), &[&key]);
