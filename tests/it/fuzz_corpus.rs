@@ -3,10 +3,16 @@
 mod allow_entry;
 #[path = "../../fuzz/properties/join_token.rs"]
 mod join_token;
+#[path = "../../fuzz/properties/key_set.rs"]
+mod key_set;
 #[path = "../../fuzz/properties/model_load.rs"]
 mod model_load;
 #[path = "../../fuzz/properties/policy_decide.rs"]
 mod policy_decide;
+#[path = "../../fuzz/properties/token.rs"]
+mod token;
+#[path = "../../fuzz/properties/token_places.rs"]
+mod token_places;
 
 use std::{fs, path::Path};
 
@@ -34,6 +40,11 @@ fn join_token_corpus() {
 }
 
 #[test]
+fn key_set_corpus() {
+    replay("key_set", key_set::check);
+}
+
+#[test]
 fn model_load_corpus() {
     replay("model_load", model_load::check);
 }
@@ -41,4 +52,14 @@ fn model_load_corpus() {
 #[test]
 fn policy_decide_corpus() {
     replay("policy_decide", policy_decide::check);
+}
+
+#[test]
+fn token_corpus() {
+    replay("token", token::check);
+}
+
+#[test]
+fn token_places_corpus() {
+    replay("token_places", token_places::check);
 }
