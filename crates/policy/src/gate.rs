@@ -261,6 +261,7 @@ impl Gate {
         // Envoy wants a `Host`, and lets it be empty.
         if (host.is_empty() && self.semantics == Semantics::Ward)
             || host.bytes().any(|byte| byte <= b' ' || byte == 0x7f)
+            || authority.is_some_and(|host| !is_authority(host))
         {
             return Err(malformed(RequestFault::Host));
         }
@@ -339,6 +340,21 @@ fn split_target(target: &str) -> (Option<&str>, &str) {
         }
         None => (None, target),
     }
+}
+
+/// Whether the host of an address is a name or an address, with or without a port (RFC 9110 §4.2.1: never empty). What a
+/// `Host` may hold is another question: it is compared, and leads nowhere.
+fn is_authority(host: &str) -> bool {
+    let (name, port) = match host.rfind(':').filter(|at| host.get(*at..).is_some_and(|rest| !rest.contains(']'))) {
+        Some(at) => (host.get(..at).unwrap_or_default(), host.get(at + 1..)),
+        None => (host, None),
+    };
+    let digits = |port: &str| (1..=5).contains(&port.len()) && port.bytes().all(|byte| byte.is_ascii_digit());
+    let named = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+    let addressed = |byte: u8| byte.is_ascii_hexdigit() || b":.".contains(&byte);
+    let inner = name.strip_prefix('[').and_then(|name| name.strip_suffix(']'));
+    let whole = inner.map_or_else(|| name.bytes().all(named), |address| address.bytes().all(addressed));
+    whole && !inner.unwrap_or(name).is_empty() && port.is_none_or(digits)
 }
 
 #[cfg(test)]

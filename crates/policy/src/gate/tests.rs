@@ -143,7 +143,14 @@ fn what_is_no_request() {
     assert_eq!(reasons(policies, "GET / header=x(y:a"), ("bad-header", "bad-header"));
     assert_eq!(reasons(policies, "GET admin"), ("path-not-absolute", "path-not-absolute"));
     assert_eq!(reasons(policies, "GET *"), ("path-not-absolute", "path-not-absolute"));
-    assert_eq!(reasons(policies, "OPTIONS *"), ("allowed", "allowed"));
+    // Envoy has no route for it, whatever the policies say: 404.
+    assert_eq!(reasons(policies, "OPTIONS *"), ("allowed", "path-not-absolute"));
+    for host in ["", "a*", "a:", "a:0x50", "a:123456", "a:1:2", "a%2fb", "a;b", "u@a", "[::1", "[]", "[::1]x"] {
+        assert_eq!(reasons(policies, &format!("GET http://{host}/")), ("bad-host", "bad-host"), "{host}");
+    }
+    for host in ["a", "A.b-c_d", "a:80", "[2001:db8::1]", "[::1]:80"] {
+        assert_eq!(reasons(policies, &format!("GET HTTP://{host}/")), ("allowed", "allowed"), "{host}");
+    }
     assert_eq!(reasons(policies, "GET http://a?x"), ("allowed", "path-not-absolute"));
     assert_eq!(reasons(policies, "GET /a~b"), ("path-raw-byte", "path-raw-byte"));
     assert_eq!(reasons(policies, "GET / as web.example"), ("bad-peer", "bad-peer"));

@@ -8,13 +8,12 @@ use super::{PathFault, encode, hex};
 /// The path as Envoy's policies see it, without query and fragment.
 ///
 /// # Errors
-/// What Envoy answers with 400: no leading slash, a raw blank, control character or byte over 127, `%00`.
+/// What Envoy answers with 400: no leading slash (404 to `*`), a raw blank, control character or byte over 127, `%00`.
 pub(crate) fn normalize_base(path: &str) -> Result<Cow<'_, str>, PathFault> {
     let end = path.bytes().position(|b| matches!(b, b'?' | b'#')).unwrap_or(path.len());
     let path = path.get(..end).unwrap_or_default();
     match path.as_bytes() {
         [] => return Ok(Cow::Borrowed("/")),
-        b"*" => return Ok(Cow::Borrowed("*")),
         [b'/', ..] => {}
         _ => return Err(PathFault::NotAbsolute),
     }

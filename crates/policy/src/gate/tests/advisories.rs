@@ -192,7 +192,7 @@ fn cve_2026_73551_dot_segments_with_parameters() {
 
 #[test]
 fn cve_2026_73547_connect_without_a_path() {
-    both("policy {rules: [{}]}", &[("CONNECT svc:443", 400, 400), ("OPTIONS *", 200, 200)]);
+    both("policy {rules: [{}]}", &[("CONNECT svc:443", 400, 400), ("OPTIONS *", 200, 400)]);
 }
 
 #[test]
