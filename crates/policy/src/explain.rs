@@ -130,10 +130,11 @@ impl RuleSet {
 
     /// The ALLOW rules that come nearest to matching, nearest first.
     fn nearest(&self, facts: &Facts, count: usize) -> Vec<&Rule> {
-        // A miss in the identity is further away than one in what is asked; then the longest common path decides.
+        // A miss in the identity is further away than one in what is asked, or in a token, which whoever asks may get; then
+        // the longest common path decides.
         let distance = |rule: &Rule| {
             let miss = Miss::of(rule, facts);
-            (miss.failing(), miss.from, usize::MAX - miss.path_in_common, rule.at)
+            (miss.failing(), miss.identity, usize::MAX - miss.path_in_common, rule.at)
         };
         let mut found: Vec<_> = self.allow.rules.iter().map(|rule| (distance(rule), rule)).collect();
         found.sort_unstable_by_key(|(distance, _)| *distance);
@@ -165,6 +166,8 @@ impl RuleSet {
 /// How far a rule is from matching.
 struct Miss {
     from: usize,
+    /// Those of `from` that are about the peer.
+    identity: usize,
     to: usize,
     when: usize,
     path_in_common: usize,
@@ -180,8 +183,11 @@ impl Miss {
             .map(|wanted| common(wanted, facts.request.path))
             .max()
             .unwrap_or(0);
+        let from = nearest(&rule.from, rule, facts);
+        let of_peer = |check: &&Check| !matches!(check.matcher, Matcher::RequestPrincipal(_)) && !check.holds(facts);
         Self {
-            from: failing(nearest(&rule.from, rule, facts), facts),
+            from: failing(from, facts),
+            identity: from.iter().filter(of_peer).count(),
             to: failing(to, facts),
             when: failing(&rule.when, facts),
             path_in_common,

@@ -70,7 +70,7 @@ pub(super) fn propose(
             }
             if why.refusing_rules > why.refusing.len() {
                 let more = why.refusing_rules - why.refusing.len();
-                draft.note(format!("{more} further rules refuse it; the JSON form lists no more either"));
+                draft.note(format!("{more} further rules refuse it."));
             }
             if why.lacks_allow() {
                 draft.allow(why);
@@ -94,9 +94,9 @@ impl Draft<'_> {
         match (verdict.reason, &self.asked.from) {
             ("mtls-required", Some(from)) => self.note(format!(
                 "`{from}` proves no identity, and `{node}` takes only peers that do: lead it through a gateway, or give \
-                 the party `auth: mtls` and a certificate of this mesh"
+                 the party `auth: mtls` and a certificate of this mesh."
             )),
-            ("mtls-required", None) => self.note(format!("`{node}` takes only peers that prove an identity")),
+            ("mtls-required", None) => self.note(format!("`{node}` takes only peers that prove an identity.")),
             (code, _) if code.starts_with("jwt-") => self.note(
                 "No change of the diagram allows it: the caller must send a token that passes, or none.".to_owned(),
             ),
@@ -108,11 +108,13 @@ impl Draft<'_> {
     fn except(&mut self, rule: &RuleReport) {
         let name = rule.name();
         let Some(peer) = self.asked.arrival.peer.as_deref().and_then(|peer| peer.strip_prefix("spiffe://")) else {
-            self.note(format!("{name} refuses it, and the caller has no identity by which it could be left out"));
+            self.note(format!(
+                "The caller has no identity by which {name} could leave it out: narrow that rule, if it goes too far."
+            ));
             return;
         };
         if rule.action == Action::Custom {
-            self.note(format!("{name} asks a provider, which cannot be asked yet: narrow the rule, or take it out"));
+            self.note(format!("Of {name} the provider cannot be asked yet: narrow the rule, or take it out."));
             return;
         }
         let at = usize::try_from(rule.rule).unwrap_or(usize::MAX);
@@ -122,7 +124,7 @@ impl Draft<'_> {
             except(rule, peer).then(|| (file.clone(), rule.clone()))
         });
         let Some((file, changed)) = found else {
-            self.note(format!("{name} refuses it: narrow that rule, if it goes too far"));
+            self.note(format!("Narrow {name}, if it goes too far."));
             return;
         };
         self.proposal.changes.push(Change {
@@ -146,7 +148,7 @@ impl Draft<'_> {
         });
         let Some(from) = from else {
             let who = asked.arrival.peer.as_deref().unwrap_or("the caller");
-            self.note(format!("no node of the model has the identity {who}, so that no flow can begin there"));
+            self.note(format!("No node of the model has the identity {who}, so that no flow can begin there."));
             return;
         };
         let entry = match self.entry(&from) {
@@ -165,17 +167,19 @@ impl Draft<'_> {
         if misses.contains(&"port") {
             return self.new_flow(&from, entry.as_deref());
         }
-        if misses.iter().any(|word| *word == "token" || word.starts_with("claims")) {
-            let wanted: Vec<String> = rule
-                .into_iter()
-                .flat_map(RuleReport::misses)
-                .filter(|miss| miss.word() == "token" || miss.word().starts_with("claims"))
-                .map(|miss| format!("{} {}", miss.word(), miss.wanted_words()))
+        let about_token = |word: &str| word == "token" || word.starts_with("claims");
+        if misses.iter().any(|word| about_token(word)) {
+            let wanted = rule.into_iter().flat_map(RuleReport::misses).filter(|miss| about_token(miss.word()));
+            let wanted: Vec<String> = wanted
+                .map(|miss| match miss.word() {
+                    "token" => format!("of {}", miss.wanted_words()),
+                    claim => format!("with {claim} {}", miss.wanted_words()),
+                })
                 .collect();
-            let (id, wanted) = (&flow.id, wanted.join(" and "));
             self.note(format!(
-                "flow `{id}` asks for a token with {wanted}: the caller must send one; `via.jwt` of the flow says what is \
-                 asked for"
+                "Flow `{}` asks for a token {}: the caller must send one. What is asked for stands in the flow's `via.jwt`.",
+                flow.id,
+                wanted.join(" and ")
             ));
         }
         if misses.iter().any(|word| matches!(*word, "method" | "path"))
@@ -202,7 +206,7 @@ impl Draft<'_> {
         let entry = format!("{} {}", arrival.method, written.unwrap_or_else(|| path.into_owned()));
         match AllowEntry::parse(&entry) {
             Ok(_) => Ok(Some(entry)),
-            Err(error) => Err(format!("`{entry}` cannot stand in `allow`: {error}")),
+            Err(error) => Err(format!("`{entry}` cannot stand in `allow`: {error}.")),
         }
     }
 
@@ -211,7 +215,7 @@ impl Draft<'_> {
         let standby = model.flows_to(to).find(|flow| flow.standby && flow.from.as_str() == from);
         if let Some(flow) = standby {
             self.note(format!(
-                "flow `{}` is on standby: an open emergency that lists it would allow what it says",
+                "Flow `{}` is on standby: an open emergency that lists it would allow what it says.",
                 flow.id
             ));
         }
@@ -296,7 +300,7 @@ impl Draft<'_> {
         match near {
             Some(flow) => self.extend(flow, entry, "so that the gateway knows where to send it"),
             None => self.note(format!(
-                "`{node}` must also know where to send it: add {} to the flow that leads from there to the right service",
+                "`{node}` must also know where to send it: add {} to the flow that leads from there to the right service.",
                 quoted(entry)
             )),
         }

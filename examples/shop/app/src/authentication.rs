@@ -1,5 +1,12 @@
-//! Authentication: accounts with Argon2id passwords, sessions as random tokens of which only the hash is stored.
-use std::{sync::Arc, time::Duration};
+//! Authentication: accounts with Argon2id passwords, sessions as signed tokens of which only the hash is stored. The mesh
+//! checks that a token is ours and not expired before a request gets anywhere; whether its session is still open, only this
+//! service knows.
+mod token;
+
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use argon2::{
     Argon2,
@@ -13,8 +20,12 @@ use axum::{
     routing::{get, post},
 };
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sqlx::PgPool;
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::{
+    sync::{OnceCell, Semaphore},
+    time::timeout,
+};
 
 use crate::{
     context::bearer,
@@ -23,6 +34,7 @@ use crate::{
     random, serve,
     settings::Settings,
 };
+use token::{Signer, TokenError};
 
 const SCHEMA: &str = include_str!("authentication/schema.sql");
 /// How long a session lasts, in seconds.
@@ -35,12 +47,14 @@ const HASH_WAIT: Duration = Duration::from_secs(5);
 pub(crate) async fn run(settings: &Settings) -> anyhow::Result<()> {
     let database = settings.database("authentication")?;
     // Stands in for the hash of an account that does not exist, so that guessing names takes as long as guessing passwords.
-    let nobody = hash(&random::token()?)?;
+    let nobody = hash(&random::id("")?)?;
     let routes = |pool| {
-        let state = Authentication { pool, nobody: nobody.into(), hashing: Arc::new(Semaphore::new(HASHES_MAX)) };
+        let (hashing, signer) = (Arc::new(Semaphore::new(HASHES_MAX)), Arc::default());
+        let state = Authentication { pool, nobody: nobody.into(), hashing, signer };
         Router::new()
             .route("/register", post(register))
             .route("/login", post(login))
+            .route("/.well-known/jwks.json", get(keys))
             .route("/verify", get(verify))
             .with_state(state)
     };
@@ -52,6 +66,7 @@ struct Authentication {
     pool: PgPool,
     nobody: Arc<str>,
     hashing: Arc<Semaphore>,
+    signer: Arc<OnceCell<Signer>>,
 }
 
 /// What a person types. Neither shown nor logged: there is no `Debug`.
@@ -106,18 +121,20 @@ async fn login(
     State(state): State<Authentication>,
     Input(given): Input<Credentials>,
 ) -> Result<Json<Session>, Problem> {
-    let row: Option<(String, String)> = sqlx::query_as("SELECT id, password_hash FROM users WHERE email = $1")
-        .bind(given.email.trim().to_lowercase())
-        .fetch_optional(&state.pool)
-        .await?;
+    let row: Option<(String, String, String)> =
+        sqlx::query_as("SELECT id, role, password_hash FROM users WHERE email = $1")
+            .bind(given.email.trim().to_lowercase())
+            .fetch_optional(&state.pool)
+            .await?;
     let (user, stored) = match row {
-        Some((id, hash)) => (Some(id), hash),
+        Some((id, role, hash)) => (Some((id, role)), hash),
         None => (None, state.nobody.to_string()),
     };
     let matches = state.on_a_core(move || matches(&given.password, &stored)).await?;
-    let user = user.filter(|_| matches).ok_or(Problem::unauthorized("wrong address or password"))?;
+    let (user, role) = user.filter(|_| matches).ok_or(Problem::unauthorized("wrong address or password"))?;
 
-    let token = random::token()?;
+    let lifetime = Duration::from_secs(SESSION_SECONDS.unsigned_abs().into());
+    let token = state.signer().await?.sign(&user, &role, SystemTime::now(), lifetime)?;
     sqlx::query("DELETE FROM sessions WHERE expires_at < now()").execute(&state.pool).await?;
     sqlx::query(
         "INSERT INTO sessions (token_hash, user_id, expires_at) VALUES ($1, $2, now() + make_interval(secs => $3))",
@@ -128,6 +145,11 @@ async fn login(
     .execute(&state.pool)
     .await?;
     Ok(Json(Session { token, expires_in: SESSION_SECONDS }))
+}
+
+/// The keys by which our tokens are checked, for everybody.
+async fn keys(State(state): State<Authentication>) -> Result<Json<Value>, Problem> {
+    Ok(Json(state.signer().await?.key_set()))
 }
 
 /// Whose bearer token this is; 401 when nobody's, or not any more.
@@ -144,6 +166,17 @@ async fn verify(State(state): State<Authentication>, headers: HeaderMap) -> Resu
 }
 
 impl Authentication {
+    /// The signer with the key in the store, which whoever comes first puts there.
+    async fn signer(&self) -> Result<&Signer, Problem> {
+        let load = async || -> Result<Signer, Problem> {
+            let insert = "INSERT INTO signing_key (key) VALUES ($1) ON CONFLICT DO NOTHING";
+            sqlx::query(insert).bind(token::new_key()?).execute(&self.pool).await?;
+            let (key,): (Vec<u8>,) = sqlx::query_as("SELECT key FROM signing_key").fetch_one(&self.pool).await?;
+            Ok(Signer::new(&key)?)
+        };
+        self.signer.get_or_try_init(load).await
+    }
+
     /// Runs slow work on its own thread, a few at a time, and turns callers away rather than queue them for long.
     async fn on_a_core<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
         let busy = || Problem::unavailable("too many people log in at once; try again");
@@ -158,6 +191,13 @@ impl Authentication {
             tracing::error!(%error, "password work failed");
             Problem::internal()
         })
+    }
+}
+
+impl From<TokenError> for Problem {
+    fn from(error: TokenError) -> Self {
+        tracing::error!(%error, "no tokens can be signed");
+        Self::internal()
     }
 }
 

@@ -10,6 +10,8 @@ use crate::{problem::Problem, random};
 
 /// `x-request-id`: one id per request of a customer, the same in the log of every service it touches.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Longest bearer token read.
+const TOKEN_BYTES_MAX: usize = 1_024;
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// The forwarded headers.
@@ -57,7 +59,7 @@ pub(crate) fn ensure_request_id(headers: &mut HeaderMap) -> Option<HeaderValue> 
 pub(crate) fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
     let value = headers.get(header::AUTHORIZATION).ok_or(Problem::unauthorized("log in and send the bearer token"))?;
     let (scheme, token) = value.to_str().ok().and_then(|text| text.split_once(' ')).unwrap_or_default();
-    let shaped = (1..=256).contains(&token.len()) && token.bytes().all(|b| b.is_ascii_graphic());
+    let shaped = (1..=TOKEN_BYTES_MAX).contains(&token.len()) && token.bytes().all(|b| b.is_ascii_graphic());
     if scheme.eq_ignore_ascii_case("bearer") && shaped {
         Ok(token)
     } else {

@@ -39,7 +39,7 @@ struct Cli {
 
 #[derive(Clone, Copy, Subcommand)]
 enum Service {
-    /// Accounts and sessions: POST /register, POST /login, GET /verify.
+    /// Accounts, sessions and their tokens: POST /register, POST /login, GET /verify, GET /.well-known/jwks.json.
     Authentication,
     /// Orders: POST /orders, GET /orders, GET /orders/{id}.
     Orders,

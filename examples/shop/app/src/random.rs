@@ -19,12 +19,7 @@ pub(crate) fn id(prefix: &str) -> Result<String, NoRandom> {
     Ok(format!("{prefix}{}", URL_SAFE_NO_PAD.encode(bytes::<16>()?)))
 }
 
-/// A bearer token: 256 random bits, 43 URL-safe characters.
-pub(crate) fn token() -> Result<String, NoRandom> {
-    Ok(URL_SAFE_NO_PAD.encode(bytes::<32>()?))
-}
-
-/// What is stored of a token: its SHA-256. A token has 256 random bits, so it needs no salt and no slow hash.
+/// What is stored of a token: its SHA-256. Nobody guesses a signature, so it needs no salt and no slow hash.
 pub(crate) fn token_hash(token: &str) -> Vec<u8> {
     digest::digest(&digest::SHA256, token.as_bytes()).as_ref().to_vec()
 }

@@ -151,7 +151,7 @@ fn a_party_without_identity() {
         denied (mtls-required)
         answered 403 before any policy is asked: the port takes only peers that prove an identity, and this one came without
 
-        `customer` proves no identity, and `payments` takes only peers that do: lead it through a gateway, or give the party `auth: mtls` and a certificate of this mesh
+        `customer` proves no identity, and `payments` takes only peers that do: lead it through a gateway, or give the party `auth: mtls` and a certificate of this mesh.
     "#]],
     );
 }
@@ -291,7 +291,7 @@ fn what_no_flow_can_allow() {
         1. flow `charge` (policy pci/flow-charge, rule 0)
              method  wanted POST  got BREW
 
-        `BREW /charges` cannot stand in `allow`: `BREW` is not an HTTP method
+        `BREW /charges` cannot stand in `allow`: `BREW` is not an HTTP method.
     "#]],
     );
 }

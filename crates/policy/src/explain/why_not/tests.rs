@@ -62,6 +62,22 @@ fn the_three_nearest_of_all_rules() {
 }
 
 #[test]
+fn a_token_that_lacks_is_nearer_than_a_path_that_differs() {
+    let with_token =
+        "{rules: [{from: [{source: {requestPrincipals: ['https://a/*']}}], to: [{operation: {paths: [/orders]}}]}]}";
+    let free = "{rules: [{to: [{operation: {paths: [/login]}}]}]}";
+    check(
+        &[("a-free", free), ("shopping", with_token)],
+        "GET /orders",
+        expect![[r#"
+            no-rule-matched lacks_allow=true
+            nearest policy pci/shopping, rule 0 [token wanted https://a/* got none]
+            nearest policy pci/a-free, rule 0 [path wanted /login got /orders]
+        "#]],
+    );
+}
+
+#[test]
 fn allowed_by_one_and_denied_by_two() {
     let why = check(
         &[SUPPORT, NO_REFUNDS, NO_TESTS],

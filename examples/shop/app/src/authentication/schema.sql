@@ -6,6 +6,14 @@ CREATE TABLE IF NOT EXISTS users (
     created_at    timestamptz NOT NULL DEFAULT now()
 );
 
+ALTER TABLE users ADD COLUMN IF NOT EXISTS role text NOT NULL DEFAULT 'customer';
+
+-- One row: the key that signs tokens.
+CREATE TABLE IF NOT EXISTS signing_key (
+    one boolean PRIMARY KEY DEFAULT true CHECK (one),
+    key bytea   NOT NULL
+);
+
 CREATE TABLE IF NOT EXISTS sessions (
     token_hash bytea       PRIMARY KEY CHECK (length(token_hash) = 32),
     user_id    text        NOT NULL REFERENCES users ON DELETE CASCADE,

@@ -24,12 +24,3 @@ fn an_address_has_one_at_sign() {
     check(&format!("{}@b", "a".repeat(252)), Some(&format!("{}@b", "a".repeat(252))));
     check(&format!("{}@b", "a".repeat(253)), None);
 }
-
-#[test]
-fn a_token_is_long_random_and_stored_as_a_hash() {
-    let (one, two) = (random::token().unwrap(), random::token().unwrap());
-    assert_eq!(one.len(), 43);
-    assert_ne!(one, two);
-    assert_eq!(random::token_hash(&one).len(), 32);
-    assert_ne!(random::token_hash(&one), random::token_hash(&two));
-}
