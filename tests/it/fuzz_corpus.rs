@@ -9,6 +9,8 @@ mod key_set;
 mod model_load;
 #[path = "../../fuzz/properties/policy_decide.rs"]
 mod policy_decide;
+#[path = "../../fuzz/properties/spool.rs"]
+mod spool;
 #[path = "../../fuzz/properties/token.rs"]
 mod token;
 #[path = "../../fuzz/properties/token_places.rs"]
@@ -62,4 +64,9 @@ fn token_corpus() {
 #[test]
 fn token_places_corpus() {
     replay("token_places", token_places::check);
+}
+
+#[test]
+fn spool_corpus() {
+    replay("spool", spool::check);
 }
