@@ -39,8 +39,10 @@ pub const REFRESH: Duration = Duration::from_secs(300);
 pub const KEPT_MAX: Duration = Duration::from_secs(3_600);
 /// First pause after a failure; it doubles with each.
 pub const BACKOFF_MIN: Duration = Duration::from_secs(1);
-/// Longest pause after a failure.
+/// Longest pause after a failure while the last good keys are there.
 pub const BACKOFF_MAX: Duration = Duration::from_secs(60);
+/// Longest pause after a failure without keys: nobody with a token is served meanwhile.
+pub const BACKOFF_EMPTY_MAX: Duration = Duration::from_secs(5);
 /// How long a fetch may take, from the name to the last byte, unless a document says otherwise.
 pub const TIMEOUT: Duration = Duration::from_secs(5);
 /// Shortest time that a document may give.
@@ -129,6 +131,13 @@ impl Keys {
                 }
             }
         }
+        self.wake.notify_one();
+    }
+
+    /// An instance came: it may be the very one that serves the keys, so those that are missing and lie inside are asked
+    /// for at once.
+    pub fn hurry(&self, now_ms: u64) {
+        self.lock().values_mut().for_each(|one| one.hurry(now_ms));
         self.wake.notify_one();
     }
 

@@ -343,6 +343,7 @@ impl Plane {
             tokio::select! { () = self.moved.notified() => {}, () = drain.stopping() => return }
             tokio::time::sleep(COALESCE).await;
             self.join_again();
+            self.keys.hurry(self.clock.unix_ms());
         }
     }
 

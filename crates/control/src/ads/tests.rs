@@ -140,6 +140,66 @@ fn an_upstream_goes_only_after_nothing_points_at_it() {
     assert_eq!(session.synced(&next), Some(2));
 }
 
+/// The shop, whose gateway needs a token to call orders.
+fn with_tokens() -> String {
+    let issuer = "mesh: { issuers: { shop: { issuer: s, jwks_uri: https://keys.example/, forward: true } } }\nzones:\n";
+    SHOP.replace("zones:\n", issuer).replace("audit: high }", "audit: high, jwt: shop }")
+}
+
+#[test]
+fn keys_come_before_and_go_after_what_needs_them() {
+    let mut session = settled(&shop(1));
+    let guarded = view(&with_tokens(), 2, &Endpoints::new());
+    let first = session.advance(&guarded);
+    expect![[r#"
+        KeySet +https://keys.example/
+        Authentication +shop/issuer-shop.orders
+        Policy +shop/flow-place
+        Workload +orders
+    "#]]
+    .assert_eq(&shown(&first));
+    for response in &first {
+        session.on_request(answer(Kind::of_url(&response.type_url).unwrap(), &response.nonce, None)).unwrap();
+    }
+    assert_eq!(session.synced(&guarded), Some(2));
+
+    // Back again: the policy first, then the document, then its keys.
+    let open = shop(3);
+    let mut steps = Vec::new();
+    while session.synced(&open).is_none() {
+        let responses = session.advance(&open);
+        assert!(!responses.is_empty());
+        steps.push(shown(&responses));
+        for response in &responses {
+            session.on_request(answer(Kind::of_url(&response.type_url).unwrap(), &response.nonce, None)).unwrap();
+        }
+    }
+    expect![[r#"
+        Policy +shop/flow-place
+        Workload +orders
+        then
+        Authentication -shop/issuer-shop.orders
+        then
+        KeySet -https://keys.example/
+    "#]].assert_eq(&steps.join("then\n"));
+}
+
+#[test]
+fn a_proxy_that_knows_no_tokens_is_waited_for_only_where_it_needs_to() {
+    let older = |view: &View| {
+        let mut session = Session::default();
+        for kind in [Kind::Bundle, Kind::Policy, Kind::Upstream, Kind::Workload] {
+            session.on_request(ask(kind)).unwrap();
+        }
+        for response in session.advance(view) {
+            session.on_request(answer(Kind::of_url(&response.type_url).unwrap(), &response.nonce, None)).unwrap();
+        }
+        session.synced(view)
+    };
+    assert_eq!(older(&shop(1)), Some(1));
+    assert_eq!(older(&view(&with_tokens(), 1, &Endpoints::new())), None, "it would let everybody in");
+}
+
 #[test]
 fn a_refusal_is_kept_until_the_next_good_answer_and_not_sent_again() {
     let mut session = settled(&shop(1));

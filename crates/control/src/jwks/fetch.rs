@@ -182,14 +182,15 @@ async fn connect(source: &Source, address: &KeyAddress) -> Result<TcpStream, Fet
             return Err(FetchError::Inside { host: host.clone(), ip: one.ip() });
         }
     }
-    let mut last = FetchError::Resolve { host: host.clone(), source: std::io::ErrorKind::NotFound.into() };
+    let mut first = None;
     for one in found {
         match TcpStream::connect(one).await {
             Ok(stream) => return Ok(stream),
-            Err(source) => last = FetchError::Connect { address: one, source },
+            Err(source) => drop(first.get_or_insert(FetchError::Connect { address: one, source })),
         }
     }
-    Err(last)
+    let nowhere = || FetchError::Resolve { host: host.clone(), source: std::io::ErrorKind::NotFound.into() };
+    Err(first.unwrap_or_else(nowhere))
 }
 
 /// Whether keys may be fetched from there.

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{BACKOFF_MAX, BACKOFF_MIN, KEPT_MAX, REFRESH, Source, Status};
+use super::{BACKOFF_EMPTY_MAX, BACKOFF_MAX, BACKOFF_MIN, Inside, KEPT_MAX, REFRESH, Source, Status};
 
 /// What is known about one address.
 #[derive(Debug)]
@@ -70,6 +70,13 @@ impl Held {
         self.good.as_ref().map(|good| good.keys.as_str())
     }
 
+    /// Makes it time to ask for keys that are missing, at an address inside the own network.
+    pub(super) fn hurry(&mut self, now_ms: u64) {
+        if self.good.is_none() && self.source.inside != Inside::Nowhere {
+            self.due_ms = now_ms;
+        }
+    }
+
     /// The source, when it is time to ask it and nobody does already.
     pub(super) fn begin(&mut self, now_ms: u64) -> Option<Source> {
         let due = !self.under_way && now_ms >= self.due_ms;
@@ -99,7 +106,8 @@ impl Held {
             }
             Err(error) => {
                 let (since_ms, times) = self.failing.as_ref().map_or((now_ms, 0), |f| (f.since_ms, f.times));
-                let pause = BACKOFF_MIN.saturating_mul(1 << times.min(16)).min(BACKOFF_MAX);
+                let longest = if self.good.is_some() { BACKOFF_MAX } else { BACKOFF_EMPTY_MAX };
+                let pause = BACKOFF_MIN.saturating_mul(1 << times.min(16)).min(longest);
                 self.due_ms = now_ms.saturating_add(millis(pause));
                 self.failing = Some(Failing { since_ms, times: times.saturating_add(1), error: error.clone() });
                 Change::Failed { first: times == 0, have: self.good.is_some(), error }

@@ -384,26 +384,46 @@ fn the_course_of_failures() {
         inside: Inside::Nowhere,
         timeout: Duration::from_secs(5),
     };
-    let mut held = Held::new(source.clone(), 0);
-    let mut now = 0;
-    let mut pauses = Vec::new();
-    for _ in 0..8 {
-        assert_eq!(held.begin(now), Some(source.clone()));
-        assert_eq!(held.begin(now), None, "already under way");
-        assert!(matches!(held.end(&source, Err("x".to_owned()), now), Change::Failed { have: false, .. }));
-        let before = now;
-        while held.begin(now).is_none() {
-            now += 500;
+    // How long it is until it is asked again, after each failure.
+    let pauses = |held: &mut Held, mut now: u64| -> Vec<u64> {
+        let mut pauses = Vec::new();
+        for _ in 0..8 {
+            let failed = held.end(&source, Err("x".to_owned()), now);
+            assert!(matches!(failed, Change::Failed { first, .. } if first == pauses.is_empty()), "{failed:?}");
+            let before = now;
+            while held.begin(now).is_none() {
+                now += 500;
+            }
+            assert_eq!(held.begin(now), None, "already under way");
+            pauses.push((now - before) / 1_000);
         }
-        held.end(&source, Err("x".to_owned()), now);
-        pauses.push((now - before) / 1000);
-        now += 60_000;
-    }
-    assert_eq!(pauses, [1, 4, 16, 60, 60, 60, 60, 60]);
+        pauses
+    };
+    let mut held = Held::new(source.clone(), 0);
+    assert_eq!(held.begin(0), Some(source.clone()));
+    assert_eq!(pauses(&mut held, 0), [1, 2, 4, 5, 5, 5, 5, 5], "without keys");
+    let now = 1_000_000;
+    assert!(matches!(held.end(&source, Ok("{}".to_owned()), now), Change::New { .. }));
+    held.hurry(now);
+    assert_eq!(held.begin(now), None, "only what is missing is hurried");
+    assert_eq!(held.begin(now + 300_000), Some(source.clone()));
+    assert_eq!(pauses(&mut held, now + 300_000), [1, 2, 4, 8, 16, 32, 60, 60], "with the last good ones");
+
+    let mut held = Held::new(source.clone(), now);
+    assert_eq!(held.begin(now), Some(source.clone()));
     // An answer to another question is none.
     let narrower = Source { inside: Inside::Private, ..source.clone() };
     assert_eq!(held.end(&narrower, Ok("{}".to_owned()), now), Change::Nothing);
     assert_eq!(held.keys(), None);
+    // What may be served by the mesh itself is asked for when an instance comes; others are not.
+    for (inside, at_once) in [(Inside::Nowhere, false), (Inside::Loopback, true)] {
+        let source = Source { inside, ..source.clone() };
+        let mut held = Held::new(source.clone(), now);
+        held.begin(now);
+        held.end(&source, Err("x".to_owned()), now);
+        held.hurry(now);
+        assert_eq!(held.begin(now).is_some(), at_once);
+    }
     // Nobody knows how old keys from the future are.
     held.take_up("{}".to_owned(), now + 1, now);
     assert_eq!(held.keys(), None);
