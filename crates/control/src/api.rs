@@ -27,6 +27,7 @@ use crate::{
     verify::{Line, Summary, run},
 };
 
+pub mod envoy;
 pub mod explain;
 pub mod flows;
 pub mod issuers;
@@ -68,6 +69,7 @@ fn table() -> Vec<(&'static str, Method, MethodRouter<Arc<Plane>>)> {
         ("/v1/model", Method::PUT, put(apply)),
         ("/v1/tokens", Method::POST, post(create_token)),
         ("/v1/nodes", Method::GET, get(nodes::list)),
+        ("/v1/nodes/{node}/envoy", Method::GET, get(envoy::filters)),
         ("/v1/flows", Method::GET, get(flows::list)),
         ("/v1/issuers", Method::GET, get(issuers::list)),
         ("/v1/decisions", Method::GET, get(decisions)),

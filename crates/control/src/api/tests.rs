@@ -409,6 +409,23 @@ async fn a_flow_is_enforced_when_its_target_holds_it() {
 }
 
 #[tokio::test]
+async fn an_envoy_is_told_what_a_sidecar_enforces() {
+    let mesh = Mesh::shop().await;
+    let (status, told) = mesh.ask("GET", "/v1/nodes/payments/envoy", None).await;
+    assert_eq!(status, 200, "{told}");
+    let rbac = &told["http_filters"][0]["typed_config"]["rules"];
+    assert_eq!(rbac["action"], "ALLOW");
+    let rules: Vec<&String> = rbac["policies"].as_object().unwrap().keys().collect();
+    assert!(rules.iter().any(|name| name.contains("policy[flow-charge]")), "{rules:?}");
+    assert_eq!(told["network_filters"].as_array().unwrap().len(), 1);
+    assert_eq!(told["ports"][0]["mutual_tls"], "STRICT");
+    for node in ["nobody", "customer"] {
+        let (status, problem) = mesh.ask("GET", &format!("/v1/nodes/{node}/envoy"), None).await;
+        assert_eq!((status, &problem["type"]), (404, &json!("urn:ward:problem:not-found")), "{node}");
+    }
+}
+
+#[tokio::test]
 async fn tokens_made_by_the_api_work_and_are_not_kept() {
     let mesh = Mesh::shop().await;
     let (status, made) =

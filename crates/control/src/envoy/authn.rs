@@ -9,8 +9,9 @@ use super::{
     rbac::{JWT_FILTER, JWT_PAYLOAD},
 };
 
-/// A key set without keys: no token is valid by it.
-const NO_KEYS: &str = r#"{"keys":[]}"#;
+/// The cluster that key sets nobody has fetched yet are said to be at. Without it Envoy refuses their tokens; a key set
+/// without keys it would not load, and any key of ours would be one that somebody could sign by (CVE-2026-31837).
+const KEYS_CLUSTER: &str = "ward-key-sets";
 
 /// The filter; `None` when no rule selects the workload.
 pub(crate) fn encode(
@@ -50,6 +51,14 @@ pub(crate) fn encode(
 fn provider(rule: &JwtRule, keys: &dyn Fn(&str) -> Option<String>) -> Value {
     let fetched = || rule.jwks_uri.as_deref().and_then(keys);
     let jwks = rule.jwks.clone().filter(|jwks| !jwks.is_empty()).or_else(fetched);
+    let (source, keys) = match jwks {
+        Some(jwks) => ("local_jwks", json!({ "inline_string": jwks })),
+        None => {
+            let uri = rule.jwks_uri.as_deref().unwrap_or(&rule.issuer);
+            let uri = json!({ "uri": uri, "cluster": KEYS_CLUSTER, "timeout": "5s" });
+            ("remote_jwks", json!({ "http_uri": uri, "cache_duration": "300s" }))
+        }
+    };
     let mut words: Vec<&str> = rule.space_delimited_claims.iter().map(String::as_str).collect();
     words.extend(["permission", "scope"]);
     words.sort_unstable();
@@ -60,7 +69,7 @@ fn provider(rule: &JwtRule, keys: &dyn Fn(&str) -> Option<String>) -> Value {
     json!({
         "issuer": rule.issuer,
         "audiences": rule.audiences,
-        "local_jwks": { "inline_string": jwks.as_deref().unwrap_or(NO_KEYS) },
+        source: keys,
         "forward": rule.forward_original_token,
         "from_headers": headers.collect::<Vec<_>>(),
         "from_params": rule.from_params,
