@@ -131,14 +131,14 @@ impl TokenRules {
         if found.len() > TOKENS_MAX {
             return Err(self.refusal(&found, 0, None, TokenFault::TooLong));
         }
-        let mut asking = Asking { rules: self, found: &found, verifier, known: Vec::new(), good: Vec::new() };
+        let claims = vec![None; found.len()];
+        let mut asking = Asking { rules: self, found: &found, verifier, claims, known: Vec::new(), good: Vec::new() };
         let chosen = asking.as_istio().map_err(|fault| asking.explain(fault))?;
         let by = match self.semantics {
             Semantics::Istio => Vec::new(),
             Semantics::Ward => asking.every(chosen)?,
         };
-        let good = asking.good;
-        self.admitted(&found, &good, &by, chosen, verifier)
+        Ok(self.admitted(&mut asking, &by, chosen))
     }
 
     /// The claims, as policies see them, of a token that somebody else found valid: whether they count here, by issuer and
@@ -190,20 +190,15 @@ impl TokenRules {
         found
     }
 
-    fn admitted(
-        &self,
-        found: &[Found<'_>],
-        good: &[(usize, usize)],
-        by: &[usize],
-        chosen: Option<(usize, usize)>,
-        verifier: &mut dyn TokenVerifier,
-    ) -> Result<Admission, Box<TokenRefusal>> {
+    fn admitted(&self, asking: &mut Asking<'_>, by: &[usize], chosen: Chosen) -> Admission {
         let mut admission = Admission::default();
+        let found = asking.found;
+        let good = std::mem::take(&mut asking.good);
         let forwards = |rule: usize| self.rules.get(rule).is_some_and(|rule| rule.forward);
         match self.semantics {
             Semantics::Ward => {
-                let mut cleared = found.iter().zip(by).filter(|(_, rule)| !forwards(**rule));
-                admission.clear = cleared.by_ref().map(|(one, _)| one.place).collect();
+                let cleared = found.iter().zip(by).filter(|(_, rule)| !forwards(**rule));
+                admission.clear = cleared.map(|(one, _)| one.place).collect();
             }
             Semantics::Istio => {
                 let cleared = good.iter().filter(|(rule, _)| !forwards(*rule));
@@ -213,21 +208,16 @@ impl TokenRules {
                 admission.clear = cleared.filter(|place| !cookie(place)).collect();
             }
         }
-        let parts = |(rule, token): (usize, usize)| Some((self.rules.get(rule)?, found.get(token)?));
-        let chosen_only = chosen.as_slice();
-        let set_by = if self.semantics == Semantics::Ward { chosen_only } else { good };
-        for (rule, one) in set_by.iter().copied().filter_map(parts) {
-            let text = one.token.as_deref().unwrap_or_default();
-            if let Ok(claims) = verifier.read(text) {
-                admission.set.extend(rewrite::headers(rule, &claims, Some(text)));
+        let set_by = if self.semantics == Semantics::Ward { chosen.as_slice() } else { &good };
+        for (rule, token) in set_by {
+            if let (Some(rule), Ok(claims)) = (self.rules.get(*rule), asking.read(*token)) {
+                let text = found.get(*token).and_then(|one| one.token.as_deref());
+                admission.set.extend(rewrite::headers(rule, &claims, text));
             }
         }
         if let Some((index, token)) = chosen
-            && let Some((rule, one)) = parts((index, token))
+            && let (Some(rule), Some(one), Ok(claims)) = (self.rules.get(index), found.get(token), asking.read(token))
         {
-            let text = one.token.as_deref().unwrap_or_default();
-            let claims =
-                verifier.read(text).map_err(|fault| self.refusal(found, token, Some(RuleIndex(index)), fault))?;
             let seen = if rule.splits(&claims) { Arc::new(rule.seen(Value::clone(&claims))) } else { claims };
             admission.token = Some(Authenticated {
                 rule: RuleIndex(index),
@@ -236,7 +226,7 @@ impl TokenRules {
                 claims: seen,
             });
         }
-        Ok(admission)
+        admission
     }
 
     fn refusal(
@@ -274,6 +264,8 @@ struct Asking<'a> {
     rules: &'a TokenRules,
     found: &'a [Found<'a>],
     verifier: &'a mut dyn TokenVerifier,
+    /// By token.
+    claims: Vec<Option<Result<Arc<Value>, TokenFault>>>,
     known: Vec<((usize, usize), Result<(), TokenFault>)>,
     /// What Envoy would have called good on the way, in that order.
     good: Vec<(usize, usize)>,
@@ -375,9 +367,18 @@ impl Asking<'_> {
     }
 
     fn read(&mut self, token: usize) -> Result<Arc<Value>, TokenFault> {
+        if let Some(Some(known)) = self.claims.get(token) {
+            return known.clone();
+        }
         let text = self.found.get(token).and_then(|one| one.token.as_deref());
-        let text = text.ok_or(TokenFault::Malformed("what stands in its place cannot be one"))?;
-        self.verifier.read(text)
+        let answer = match text {
+            Some(text) => self.verifier.read(text),
+            None => Err(TokenFault::Malformed("what stands in its place cannot be one")),
+        };
+        if let Some(slot) = self.claims.get_mut(token) {
+            *slot = Some(answer.clone());
+        }
+        answer
     }
 
     /// For every token a rule of its place that accepts it, the chosen one first.

@@ -1,9 +1,5 @@
 //! Where tokens stand in a request: found as Envoy finds them, and taken out again.
-use std::{
-    borrow::Cow,
-    cmp::Ordering,
-    fmt::{self, Write as _},
-};
+use std::{borrow::Cow, cmp::Ordering, fmt};
 
 use http::{
     HeaderMap, HeaderName, HeaderValue,
@@ -71,14 +67,11 @@ impl Place {
             Self::Cookie(name) => {
                 let before = found.len();
                 for line in headers.get_all(COOKIE) {
-                    let Ok(text) = std::str::from_utf8(line.as_bytes()) else {
-                        // Nobody can tell whether the token stands in it.
-                        found.push(Found { place, token: None, plain: false });
-                        continue;
-                    };
-                    for value in cookies(text).filter(|(key, _)| key == name).map(|(_, value)| value) {
-                        let plain = found.len() == before;
-                        found.push(Found { place, token: Some(Cow::Borrowed(value)), plain });
+                    for (key, value) in cookies(line.as_bytes()).filter(|(key, _)| key.trim_ascii() == name.as_bytes())
+                    {
+                        let plain = found.len() == before && key == name.as_bytes();
+                        let token = std::str::from_utf8(value).ok().map(Cow::Borrowed);
+                        found.push(Found { place, token, plain });
                     }
                 }
             }
@@ -178,33 +171,35 @@ fn without_param<'q>(query: Cow<'q, str>, name: &str) -> Option<Cow<'q, str>> {
     (!kept.is_empty()).then(|| Cow::Owned(kept.join("&")))
 }
 
-/// `name=value; …` of one line (RFC 6265 §5.4), values without the quotes around them.
-fn cookies(line: &str) -> impl Iterator<Item = (&str, &str)> {
-    line.split(';').filter_map(|pair| {
-        let (name, value) = pair.split_once('=')?;
-        let value = value.trim_ascii();
-        let unquoted = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
-        Some((name.trim_ascii(), unquoted.unwrap_or(value)))
+/// `name=value; …` of one line (RFC 6265 §5.4), values without the quotes around them. Cookies of others may be any bytes. Blanks
+/// before the name are none of it, those before `=` and around the value are, as in Envoy.
+fn cookies(line: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    line.split(|byte| *byte == b';').filter_map(|pair| {
+        let (name, value) = cookie(pair)?;
+        let unquoted = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\""));
+        Some((name, unquoted.unwrap_or(value)))
     })
+}
+
+fn cookie(pair: &[u8]) -> Option<(&[u8], &[u8])> {
+    let equals = pair.iter().position(|byte| *byte == b'=')?;
+    let (name, value) = pair.split_at(equals);
+    let start = name.iter().take_while(|byte| **byte == b' ').count();
+    Some((name.get(start..).unwrap_or_default(), value.get(1..).unwrap_or_default()))
 }
 
 fn without_cookie(headers: &mut HeaderMap, name: &str) {
     let Entry::Occupied(lines) = headers.entry(COOKIE) else { return };
     let (_, lines) = lines.remove_entry_mult();
+    let is_it = |pair: &[u8]| cookie(pair).is_some_and(|(key, _)| key.trim_ascii() == name.as_bytes());
     let kept: Vec<HeaderValue> = lines
         .filter_map(|line| {
-            let Ok(text) = std::str::from_utf8(line.as_bytes()) else { return Some(line) };
-            if !cookies(text).any(|(key, _)| key == name) {
+            if !line.as_bytes().split(|byte| *byte == b';').any(is_it) {
                 return Some(line);
             }
-            let mut kept = String::new();
-            let is_it = |pair: &&str| pair.split_once('=').is_some_and(|(key, _)| key.trim_ascii() == name);
-            for pair in text.split(';').filter(|pair| !is_it(pair)) {
-                let separator = if kept.is_empty() { "" } else { "; " };
-                // Writing into a string cannot fail.
-                let _ = write!(kept, "{separator}{}", pair.trim_ascii());
-            }
-            HeaderValue::from_str(&kept).ok().filter(|line| !line.is_empty())
+            let pairs = line.as_bytes().split(|byte| *byte == b';').filter(|pair| !is_it(pair));
+            let kept: Vec<&[u8]> = pairs.map(<[u8]>::trim_ascii).collect();
+            HeaderValue::from_bytes(&kept.join(b"; ".as_slice())).ok().filter(|line| !line.is_empty())
         })
         .collect();
     for line in kept {
