@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use crate::{
     columns::columns,
-    online::{Control, now_ms, until},
+    online::{Control, ago, now_ms, until},
     output::{self, FINDINGS, Output},
 };
 
@@ -25,6 +25,19 @@ pub(crate) struct Args {
 struct Listing {
     revision: u64,
     nodes: Vec<Node>,
+    #[serde(default)]
+    issuers: Vec<Issuer>,
+}
+
+/// An issuer of tokens, and the keys they are checked with.
+#[derive(Deserialize)]
+struct Issuer {
+    issuer: String,
+    jwks_uri: Option<String>,
+    nodes: Vec<String>,
+    keys: Option<Vec<String>>,
+    fetched_ms: Option<i64>,
+    error: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -63,7 +76,14 @@ struct Instance {
 
 /// Runs it.
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let answer = args.control.talk(|client| async move { client.get("/v1/nodes").await })?;
+    let answer = args.control.talk(|client| async move {
+        let mut nodes = client.get("/v1/nodes").await?;
+        let mut issuers = client.get("/v1/issuers").await?;
+        if let Some(all) = nodes.as_object_mut() {
+            all.insert("issuers".to_owned(), issuers["issuers"].take());
+        }
+        Ok(nodes)
+    })?;
     let listing = Listing::deserialize(&answer).context("cannot read the nodes")?;
     let refused = listing.nodes.iter().any(|n| n.state == "refused");
     if args.output.is_json() {
@@ -117,7 +137,19 @@ fn table(listing: &Listing, now_ms: i64) -> String {
                 .push_str(&format!("  {} refused its configuration and keeps the last good one: {why}\n", node.name));
         }
     }
-    format!("{}\n  revision {} is in force\n{refusals}{promises}", columns(&rows, &[5]), listing.revision)
+    let issuers: String = listing.issuers.iter().map(|one| issuer(one, now_ms)).collect();
+    format!("{}\n  revision {} is in force\n{refusals}{issuers}{promises}", columns(&rows, &[5]), listing.revision)
+}
+
+fn issuer(one: &Issuer, now_ms: i64) -> String {
+    let name = if one.issuer.is_empty() { one.jwks_uri.as_deref().unwrap_or_default() } else { &one.issuer };
+    let keys = match (&one.jwks_uri, one.keys.as_deref()) {
+        (None, _) => "keys of the model".to_owned(),
+        (_, None | Some([])) => "no keys, so that every token is refused".to_owned(),
+        (_, Some(keys)) => format!("keys {}, fetched {}", keys.join(", "), ago(one.fetched_ms, now_ms)),
+    };
+    let error = one.error.as_ref().map(|error| format!("; cannot be fetched: {error}")).unwrap_or_default();
+    format!("  tokens of {name} at {}: {keys}{error}\n", one.nodes.join(", "))
 }
 
 #[cfg(test)]

@@ -108,8 +108,9 @@ pub fn check(model: &Model) -> Result<Vec<CompileError>, Vec<CompileError>> {
             Ok(set) => gather(set.warnings().to_vec(), &mut warnings),
             Err(found) => gather(found, &mut errors),
         }
-        if let Err(found) = token_rules_for(model, node.as_str()) {
-            gather(found, &mut errors);
+        match token_rules_for(model, node.as_str()) {
+            Ok(rules) => gather(rules.warnings().to_vec(), &mut warnings),
+            Err(found) => gather(found, &mut errors),
         }
     }
     if errors.is_empty() { Ok(warnings) } else { Err(errors) }

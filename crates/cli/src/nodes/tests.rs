@@ -32,3 +32,24 @@ fn nodes_instances_refusals_and_unkept_words() {
          orders: `waf` is declared (owner waf): requests are not inspected\n"
     );
 }
+
+#[test]
+fn issuers_and_their_keys() {
+    let listing = json!({ "revision": 3, "nodes": [], "issuers": [
+        { "issuer": "https://shop.example", "jwks_uri": "https://localhost:8443/k", "nodes": ["gateway", "orders"],
+          "keys": ["k1", "k2"], "fetched_ms": 40_000, "error": null },
+        { "issuer": "https://staff.example", "jwks_uri": "https://staff.example/k", "nodes": ["gateway"],
+          "keys": [], "fetched_ms": null, "error": "the answer is 503 Service Unavailable" },
+        { "issuer": "https://old.example", "jwks_uri": null, "nodes": ["orders"], "keys": null, "fetched_ms": null, "error": null },
+    ]});
+    let text = table(&Listing::deserialize(&listing).unwrap(), 100_000);
+    assert!(
+        text.ends_with(
+            "  tokens of https://shop.example at gateway, orders: keys k1, k2, fetched 1 min ago\n  \
+             tokens of https://staff.example at gateway: no keys, so that every token is refused; \
+             cannot be fetched: the answer is 503 Service Unavailable\n  \
+             tokens of https://old.example at orders: keys of the model\n"
+        ),
+        "{text}"
+    );
+}
