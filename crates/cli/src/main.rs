@@ -24,6 +24,7 @@ mod nodes;
 mod online;
 mod output;
 mod policy;
+mod posture;
 mod run;
 mod supervise;
 mod token;
@@ -44,6 +45,7 @@ enum Command {
     Check(check::Args),
     Graph(graph::Args),
     Policy(policy::Args),
+    Posture(posture::Args),
     Explain(explain::Args),
     Up(up::Args),
     Run(run::Args),
@@ -71,6 +73,7 @@ fn main() -> ExitCode {
         Command::Check(args) => check::run(args),
         Command::Graph(args) => graph::run(args),
         Command::Policy(args) => policy::run(args),
+        Command::Posture(args) => posture::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Up(args) => up::run(args),
         Command::Run(args) => run::run(args),

@@ -5,6 +5,8 @@
 //! depends on `model` only.
 pub mod closure;
 mod controls;
+#[cfg(test)]
+mod examples;
 mod finding;
 mod glob;
 mod grade;

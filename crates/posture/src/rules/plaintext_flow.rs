@@ -61,11 +61,11 @@ fn check(view: &View<'_>, _: Date) -> Vec<Found> {
         let flow = of.flow;
         let moved = of.carries.iter().chain(&of.returns).copied().filter(|d| view.class(*d) > Class::Public);
         let why = format!(
-            "{} between `{}` and `{}` {}",
-            view.list(moved),
+            "`{}` and `{}` exchange {} {}",
             flow.from,
             flow.to,
-            if said { "pass in plain text" } else { "pass without a word about encryption on the way" },
+            view.list(moved),
+            if said { "in plain text" } else { "without a word about encryption on the way" },
         );
         let (change, at) = match of.transit {
             Transit::Plain(Some(listener)) => {

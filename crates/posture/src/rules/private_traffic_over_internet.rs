@@ -58,7 +58,7 @@ fn check(view: &View<'_>, _: Date) -> Vec<Found> {
         }
         let flow = of.flow;
         let why = format!(
-            "{} on the way from `{}` to `{}` leave the private network, where both ends are",
+            "the way of {} from `{}` to `{}` leaves the private network, where both ends are",
             view.list(of.carries.iter().chain(&of.returns).copied()),
             flow.from,
             flow.to,

@@ -61,7 +61,7 @@ fn check(view: &View<'_>, _: Date) -> Vec<Found> {
         let moves = !of.carried.is_empty() || !of.returned.is_empty();
         let of_people = of.carried.iter().any(|f| view.node(view.flow(*f).from).node.kind == NodeKind::Party);
         let held = |n: &&crate::view::NodeView<'_>| n.node.kind == NodeKind::Service || n.keeps() && moves;
-        let used = holders.iter().any(|n| held(n)) && !of_people;
+        let used = holders.iter().any(held) && !of_people;
         let kept = |n: &crate::view::NodeView<'_>| n.keeps() && n.node.at_rest == Some(AtRest::Kms);
         if !used || holders.iter().any(|n| n.node.rotates == Some(true) || kept(n)) {
             continue;

@@ -56,7 +56,7 @@ fn check(view: &View<'_>, _: Date) -> Vec<Found> {
         let flow = of.flow;
         let moved = of.carries.iter().chain(&of.returns).copied().filter(|d| view.class(*d) >= Class::Confidential);
         let why = format!(
-            "`{}` cannot tell that it is `{}` who asks, and {} pass between them",
+            "`{}` cannot tell that it is `{}` with whom it exchanges {}",
             flow.to,
             flow.from,
             view.list(moved),

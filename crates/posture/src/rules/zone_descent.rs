@@ -63,11 +63,11 @@ fn check(view: &View<'_>, _: Date) -> Vec<Found> {
         let Some(severity) = graded(view, Lack::Need, worst, outside) else { continue };
         let (flow, to) = (of.flow, view.node(to));
         let why = format!(
-            "{}, {} data, leave for `{}` in `{}`, which is trusted less, as they are",
-            view.list(sent.iter().copied()),
-            class_word(view.class(worst)),
+            "`{}` in `{}`, which is trusted less, is given {} with no transform: {} data",
             to.name,
             to.node.zone,
+            view.list(sent.iter().copied()),
+            class_word(view.class(worst)),
         );
         found.push(
             Found::new(&flow.id, severity, why)

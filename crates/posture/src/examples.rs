@@ -3,8 +3,9 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 use model::{SourceFile, load::text::Text};
-use posture::{Finding, Input, Severity, grade};
 use time::macros::date;
+
+use crate::{Finding, Input, Severity, grade};
 
 fn read(example: &str, file: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(example).join(file);

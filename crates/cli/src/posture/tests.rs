@@ -1,0 +1,202 @@
+//! What is printed, and what a patch may do to a file.
+use std::{fs, path::Path};
+
+use expect_test::expect;
+use model::{SourceFile, load::text::Text};
+use serde_json::Value;
+use time::macros::date;
+
+use super::{Graded, diff::difference, find, fix::write, grade, markdown, patch, sarif, text};
+
+const MODEL: &str = r#"ward: 1
+model: example
+zones: { internet: { trust: none }, inside: {} }
+data: { order: { class: confidential } }
+nodes:
+  # Where orders end up.
+  archive: { kind: store, zone: inside, auth: iam, logs: true, at_rest: none, holds: [order] }   # for ever
+  orders: { kind: service, zone: inside }
+flows:
+  - { id: file, from: orders, to: archive, carries: [order], via: { tls: none } }
+waivers:
+  - { id: W-1, accepts: "plaintext-flow@file", why: the wire is short, owner: data-team, until: 2027-01-31 }
+"#;
+
+fn graded(model: &str) -> Graded {
+    let file = SourceFile { name: "ward.yaml".to_owned(), text: model.to_owned() };
+    let graded = grade(Text::new(vec![file]), date!(2026 - 11 - 22));
+    graded.unwrap_or_else(|refused| panic!("{:#?}", refused.diagnostics))
+}
+
+#[test]
+fn for_people() {
+    expect![[r#"
+        high      unencrypted-store@archive
+                  `archive` keeps `order` unencrypted: confidential
+                  at ward.yaml:7 nodes.archive.at_rest
+                  at ward.yaml:4 data.order
+                  mend: encrypt it at rest with keys of a key service
+
+        accepted  plaintext-flow@file
+                  `orders` and `archive` exchange `order` in plain text
+                  high, accepted by W-1 until 2027-01-31: the wire is short
+                  at ward.yaml:10 flows.file.via.tls
+                  at ward.yaml:4 data.order
+                  mend: speak TLS 1.3
+
+        2 findings: 1 high, 1 accepted
+    "#]].assert_eq(&text::report(&graded(MODEL).findings));
+}
+
+#[test]
+fn nothing_found_is_said() {
+    assert_eq!(text::report(&[]), "no findings\n");
+}
+
+#[test]
+fn a_report() {
+    let graded = graded(MODEL);
+    expect![[r##"
+        # Posture of shop
+
+        2 findings: 1 high, 1 accepted
+
+        | severity | finding | why |
+        |---|---|---|
+        | high | `unencrypted-store@archive` | `archive` keeps `order` unencrypted: confidential |
+        | accepted | `plaintext-flow@file` | `orders` and `archive` exchange `order` in plain text |
+
+        ## `unencrypted-store@archive`
+
+        **high**: `archive` keeps `order` unencrypted: confidential
+
+        - `ward.yaml:7` nodes.archive.at_rest
+        - `ward.yaml:4` data.order
+        - fails `pci-dss-4.0.1:3.5.1`, `soc2:CC6.1`, `soc2:CC6.7`, `gdpr:32`
+        - mend: encrypt it at rest with keys of a key service
+
+        ```diff
+        --- a/ward.yaml
+        +++ b/ward.yaml
+        @@ -4,7 +4,7 @@
+         data: { order: { class: confidential } }
+         nodes:
+           # Where orders end up.
+        -  archive: { kind: store, zone: inside, auth: iam, logs: true, at_rest: none, holds: [order] }   # for ever
+        +  archive: { kind: store, zone: inside, auth: iam, logs: true, at_rest: kms, holds: [order] }   # for ever
+           orders: { kind: service, zone: inside }
+         flows:
+           - { id: file, from: orders, to: archive, carries: [order], via: { tls: none } }
+        ```
+
+        ## `plaintext-flow@file`
+
+        **accepted**: `orders` and `archive` exchange `order` in plain text
+
+        high, accepted by W-1 (data-team) until 2027-01-31: the wire is short
+
+        - `ward.yaml:10` flows.file.via.tls
+        - `ward.yaml:4` data.order
+        - fails `pci-dss-4.0.1:4.2.1`, `soc2:CC6.7`, `gdpr:32`, `nist-800-207:2`
+        - mend: speak TLS 1.3
+
+        ```diff
+        --- a/ward.yaml
+        +++ b/ward.yaml
+        @@ -7,6 +7,6 @@
+           archive: { kind: store, zone: inside, auth: iam, logs: true, at_rest: none, holds: [order] }   # for ever
+           orders: { kind: service, zone: inside }
+         flows:
+        -  - { id: file, from: orders, to: archive, carries: [order], via: { tls: none } }
+        +  - { id: file, from: orders, to: archive, carries: [order], via: { tls: "1.3" } }
+         waivers:
+           - { id: W-1, accepts: "plaintext-flow@file", why: the wire is short, owner: data-team, until: 2027-01-31 }
+        ```
+    "##]]
+    .assert_eq(&markdown::report(Path::new("shop"), &graded.text, &graded.findings));
+}
+
+#[test]
+fn json_is_a_list_with_patches() {
+    let graded = graded(MODEL);
+    let all = patch::with_patches(&graded.text, &graded.findings).unwrap();
+    let keys = ["id", "severity", "why", "fix", "also", "controls", "evidence"];
+    assert!(all.iter().all(|f| keys.iter().all(|k| f.get(k).is_some())), "{all:#?}");
+    expect![[r#"
+        --- a/ward.yaml
+        +++ b/ward.yaml
+        @@ -4,7 +4,7 @@
+         data: { order: { class: confidential } }
+         nodes:
+           # Where orders end up.
+        -  archive: { kind: store, zone: inside, auth: iam, logs: true, at_rest: none, holds: [order] }   # for ever
+        +  archive: { kind: store, zone: inside, auth: iam, logs: true, at_rest: kms, holds: [order] }   # for ever
+           orders: { kind: service, zone: inside }
+         flows:
+           - { id: file, from: orders, to: archive, carries: [order], via: { tls: none } }
+    "#]].assert_eq(all[0]["fix"]["patch"].as_str().unwrap());
+}
+
+#[test]
+fn sarif_has_the_shape_of_2_1_0() {
+    let log = sarif::log(Path::new("./my models"), &graded(MODEL).findings);
+    assert_eq!(log["version"], "2.1.0");
+    assert!(log["$schema"].as_str().unwrap().ends_with("sarif-schema-2.1.0.json"));
+    let run = &log["runs"][0];
+    let rules = run["tool"]["driver"]["rules"].as_array().unwrap();
+    let results = run["results"].as_array().unwrap();
+    assert_eq!(results.len(), 2);
+    for result in results {
+        let rule = &rules[usize::try_from(result["ruleIndex"].as_u64().unwrap()).unwrap()];
+        assert_eq!(rule["id"], result["ruleId"]);
+        assert!(["error", "warning", "note"].contains(&result["level"].as_str().unwrap()));
+        let text = result["message"]["text"].as_str().unwrap();
+        assert!(text.ends_with('.') && !text.contains('\n'), "{text}");
+        let place = &result["locations"][0]["physicalLocation"];
+        assert_eq!(place["artifactLocation"]["uri"], "my%20models/ward.yaml");
+        assert!(place["region"]["startLine"].as_u64().unwrap() >= 1);
+        assert!(result["partialFingerprints"].as_object().unwrap().values().all(Value::is_string));
+    }
+    let suppressed: Vec<&Value> = results.iter().filter(|r| r.get("suppressions").is_some()).collect();
+    assert_eq!(suppressed.len(), 1);
+    assert_eq!(suppressed[0]["suppressions"][0]["kind"], "external");
+    assert_eq!(suppressed[0]["suppressions"][0]["status"], "accepted");
+    for rule in rules {
+        assert!(rule["shortDescription"]["text"].as_str().unwrap().ends_with('.'));
+        assert!(rule["properties"]["tags"].as_array().unwrap().iter().all(Value::is_string));
+    }
+}
+
+#[test]
+fn new_gone_and_changed() {
+    let before = graded(MODEL);
+    let after = graded(&MODEL.replace("at_rest: none", "at_rest: kms").replace("2027-01-31", "2026-01-31"));
+    let difference = difference(&before.findings, &after.findings);
+    let ids = |all: &[&posture::Finding]| all.iter().map(|f| f.id.clone()).collect::<Vec<_>>();
+    assert_eq!(ids(&difference.new), ["stale-waiver@W-1"]);
+    assert_eq!(ids(&difference.gone), ["unencrypted-store@archive"]);
+    let changed: Vec<String> =
+        difference.changed.iter().map(|c| format!("{} {} {}", c.now.id, c.was, c.now.severity)).collect();
+    assert_eq!(changed, ["plaintext-flow@file accepted high"]);
+}
+
+#[test]
+fn an_unknown_id_names_the_closest() {
+    let graded = graded(MODEL);
+    let error = find(&graded.findings, "unencrypted-store@archiv").unwrap_err().to_string();
+    assert!(error.contains("did you mean `unencrypted-store@archive`?"), "{error}");
+}
+
+#[test]
+fn a_file_that_changed_is_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("ward.yaml");
+    let file = |text: &str| SourceFile { name: "ward.yaml".to_owned(), text: text.to_owned() };
+    fs::write(&path, "old").unwrap();
+    write(dir.path(), &file("old"), &file("new")).unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), "new");
+    let error = write(dir.path(), &file("old"), &file("newer")).unwrap_err().to_string();
+    assert!(error.contains("has changed meanwhile"), "{error}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), "new");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+}
