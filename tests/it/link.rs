@@ -10,6 +10,11 @@ use std::{
     time::Duration,
 };
 
+use aws_lc_rs::{
+    rand::SystemRandom,
+    signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair},
+};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use daemon::{Clock, Tasks, logs::Format};
 use proxy::{Kind, Proxy, Settings, control_link};
 use serde_json::{Value, json};
@@ -166,9 +171,15 @@ fn read_head(stream: &mut TcpStream) -> Option<String> {
 
 /// The status of one request over a new connection.
 fn status(address: SocketAddr, path: &str) -> Result<u16, String> {
+    status_of(address, path, "")
+}
+
+/// The same with more header lines.
+fn status_of(address: SocketAddr, path: &str, headers: &str) -> Result<u16, String> {
     let mut stream = TcpStream::connect(address).map_err(|e| e.to_string())?;
     stream.set_read_timeout(Some(DEADLINE)).map_err(|e| e.to_string())?;
-    write!(stream, "GET {path} HTTP/1.1\r\nhost: orders\r\nconnection: close\r\n\r\n").map_err(|e| e.to_string())?;
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: orders\r\nconnection: close\r\n{headers}\r\n")
+        .map_err(|e| e.to_string())?;
     let line = read_head(&mut stream).ok_or("closed without an answer")?;
     line.split(' ').nth(1).and_then(|status| status.parse().ok()).ok_or(line)
 }
@@ -318,4 +329,63 @@ fn the_control_plane_dies_under_load_and_comes_back() {
     lab.in_force(second);
     lab.passes("/other");
     assert!(lab.folder.path().exists());
+}
+
+/// A key of an issuer: what the model says of it, and a header line with a token of it.
+fn issuer_key() -> (String, String) {
+    let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+    let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
+    let point = key.public_key().as_ref().to_vec();
+    let public =
+        json!({ "keys": [{ "kty": "EC", "crv": "P-256", "x": encode(&point[1..33]), "y": encode(&point[33..]) }] });
+    let exp = Clock::system().unix_ms() / 1000 + 3600;
+    let claims = json!({ "iss": "https://issuer.lab.example", "sub": "ann", "exp": exp });
+    let signed = format!("{}.{}", encode(br#"{"alg":"ES256"}"#), encode(claims.to_string().as_bytes()));
+    let signature = key.sign(&SystemRandom::new(), signed.as_bytes()).unwrap();
+    (public.to_string(), format!("authorization: Bearer {signed}.{}\r\n", encode(signature.as_ref())))
+}
+
+#[test]
+fn tokens_readings_and_dry_runs_of_the_model_are_kept_by_the_proxies() {
+    let lab = Lab::start();
+    let upstream = lab.upstream();
+    let apply = |mesh: &str, jwks: &str| {
+        let issuers = format!("issuers: {{ lab: {{ issuer: https://issuer.lab.example, jwks: '{jwks}' }} }}");
+        let text = model(lab.app, "GET /orders", "")
+            .replace("svid_ttl: 10s", &format!("svid_ttl: 10s, {issuers}{mesh}"))
+            .replace("via: { ", "via: { jwt: lab, ");
+        lab.in_force(lab.control.apply(&text));
+    };
+    let answers = |cases: &[(&str, &str, u16)]| {
+        for (path, headers, want) in cases {
+            assert_eq!(status_of(upstream, path, headers), Ok(*want), "{path} {headers}");
+        }
+    };
+    let ((old, old_token), (new, new_token)) = (issuer_key(), issuer_key());
+    let bad = "authorization: Bearer x\r\n";
+    apply("", &old);
+    answers(&[
+        ("/orders", "", 403),
+        ("/orders", bad, 401),
+        ("/orders", &new_token, 401),
+        ("/orders", &old_token, 200),
+        ("/admin", &old_token, 403),
+        ("//orders", &old_token, 200),
+    ]);
+    // The issuer changes its keys: what was good is good no longer.
+    apply("", &new);
+    answers(&[("/orders", &old_token, 401), ("/orders", &new_token, 200)]);
+    // To Envoy `//orders` is another path.
+    apply(", compat: istio", &new);
+    answers(&[("/orders", &new_token, 200), ("//orders", &new_token, 403), ("/orders", bad, 401)]);
+    // Refusals are recorded, and let through.
+    apply(", mode: dry-run", &new);
+    answers(&[("/orders", "", 200), ("/orders", bad, 200), ("/dry", &new_token, 200)]);
+    eventually("the refusals of the dry run at the control plane", DEADLINE, || {
+        let (_, answer) = lab.control.ask("GET", "/v1/decisions?allowed=false", &Value::Null);
+        let all = answer["decisions"].as_array().cloned().unwrap_or_default();
+        let dry: Vec<_> = all.iter().filter(|d| d["path"] == "/dry").collect();
+        let let_through = dry.iter().all(|d| d["status"].as_u64().unwrap_or_default() == 0);
+        if dry.len() == 1 && let_through { Ok(()) } else { Err(answer.to_string()) }
+    });
 }
