@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::*;
 use crate::{Semantics, testing::workload};
 
+mod properties;
 mod requests;
 mod validation;
 

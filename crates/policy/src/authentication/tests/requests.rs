@@ -8,9 +8,15 @@ use serde_json::json;
 use super::*;
 
 /// Tokens of these tests are `x.<claims>.<who signed it>`; a rule's keys are those of the one it names as issuer.
-struct Names<'a> {
+pub(super) struct Names<'a> {
     rules: &'a TokenRules,
     proofs: usize,
+}
+
+impl<'a> Names<'a> {
+    pub(super) fn of(rules: &'a TokenRules) -> Self {
+        Self { rules, proofs: 0 }
+    }
 }
 
 impl TokenVerifier for Names<'_> {
@@ -34,7 +40,7 @@ impl TokenVerifier for Names<'_> {
 }
 
 /// `<i>` is a good token of `i`; `<i for a>` has an audience, `<i by j>` is signed by another, `<i late>` has expired.
-fn expand(text: &str) -> String {
+pub(super) fn expand(text: &str) -> String {
     let mut out = String::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once('<') {
@@ -58,7 +64,7 @@ fn expand(text: &str) -> String {
     out + rest
 }
 
-fn compile(semantics: Semantics, lines: &str) -> TokenRules {
+pub(super) fn compile(semantics: Semantics, lines: &str) -> TokenRules {
     let lines = lines.lines().map(str::trim).filter(|line| !line.is_empty()).enumerate();
     let lines: String = lines.map(|(i, rules)| format!("pci/d{i} {{jwtRules: {rules}}}\n")).collect();
     let documents: Vec<RequestAuthentication> = documents("RequestAuthentication", &lines);
@@ -80,7 +86,7 @@ fn ask(rules: &TokenRules, request: &str) -> String {
             (None, None) => panic!("neither header nor query: {part}"),
         }
     }
-    let mut verifier = Names { rules, proofs: 0 };
+    let mut verifier = Names::of(rules);
     let head = TokenHead { method, headers: &headers, query: query.as_deref() };
     let admission = match rules.authenticate(&head, &mut verifier) {
         Ok(admission) => admission,
@@ -505,7 +511,7 @@ fn each_question_is_asked_once() {
     let rules = compile(Semantics::Ward, &format!("[{}]", many.join(", ")));
     let mut headers = HeaderMap::new();
     headers.insert("authorization", HeaderValue::from_str(&expand("Bearer <i49>")).expect("a value"));
-    let mut verifier = Names { rules: &rules, proofs: 0 };
+    let mut verifier = Names::of(&rules);
     let head = TokenHead { method: "GET", headers: &headers, query: None };
     rules.authenticate(&head, &mut verifier).expect("it is good");
     assert_eq!(verifier.proofs, 1);
@@ -532,7 +538,7 @@ fn a_refusal_names_the_provider_and_the_check() {
         ("<i late>", "header authorization: the token has expired"),
     ] {
         headers.insert("authorization", HeaderValue::from_str(&expand(&format!("Bearer {token}"))).expect("a value"));
-        let mut verifier = Names { rules: &rules, proofs: 0 };
+        let mut verifier = Names::of(&rules);
         let head = TokenHead { method: "GET", headers: &headers, query: None };
         let refusal = rules.authenticate(&head, &mut verifier).expect_err("it is refused");
         assert_eq!(refusal.to_string(), want, "{token}");
