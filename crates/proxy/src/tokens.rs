@@ -8,7 +8,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use identity::token::{CLOCK_SKEW, KeySet, TokenCache, Verifier};
 use model::{
     KeySource,
@@ -37,6 +37,8 @@ pub struct Tokens {
     keys: Vec<Option<Arc<KeySet>>>,
     /// Headers that may hold a token, or all of its claims, in lower case.
     places: BTreeSet<String>,
+    /// Headers that only we set, with `-` for `_`.
+    outputs: BTreeSet<String>,
     /// Claims that policies read, each with the names of the claims around it.
     read: BTreeSet<Vec<String>>,
 }
@@ -81,7 +83,8 @@ impl Tokens {
             None => None,
         });
         let keys = keys.collect();
-        Ok(Self { rules, keys, places: places(&documents), read: BTreeSet::new() })
+        let (places, outputs) = names(&documents);
+        Ok(Self { rules, keys, places, outputs, read: BTreeSet::new() })
     }
 
     /// Keeps in records the claims that these policies read.
@@ -126,12 +129,33 @@ impl Tokens {
             return Ok(None);
         }
         let mut headers = ask.passed_on(side).ok_or(Examined::Malformed)?;
+        self.remove_lookalikes(&mut headers);
         let head = TokenHead { method: ask.method, headers: &headers, query: ask.query };
         let mut proof = Proof { verifier: Verifier::new(cache, now), keys: &self.keys };
-        let admission = self.rules.authenticate(&head, &mut proof).map_err(Examined::Refused)?;
+        let admission = match self.rules.authenticate(&head, &mut proof) {
+            Ok(admission) => admission,
+            Err(refusal) => {
+                // What is let through in a dry run holds no claims of the caller's making either.
+                let query = self.rules.rewrite(&Admission::default(), &mut headers, ask.query).map(Cow::into_owned);
+                return Err(Examined::Refused(refusal, Rewritten { headers, query }));
+            }
+        };
         let query = self.rules.rewrite(&admission, &mut headers, ask.query).map(Cow::into_owned);
         let rewritten = Some(Rewritten { headers, query });
         Ok(Some(Box::new(Passport { admission: Some(admission), rewritten, let_through: None })))
+    }
+
+    /// Many applications read `x_user` as `x-user` (CGI's variables know no difference): what we set may not be forged so.
+    fn remove_lookalikes(&self, headers: &mut HeaderMap) {
+        if self.outputs.is_empty() {
+            return;
+        }
+        let looks_alike = |name: &HeaderName| {
+            let name = name.as_str();
+            name.contains('_') && self.outputs.contains(&name.replace('_', "-"))
+        };
+        let alike: Vec<HeaderName> = headers.keys().filter(|name| looks_alike(name)).cloned().collect();
+        alike.iter().for_each(|name| drop(headers.remove(name)));
     }
 }
 
@@ -139,8 +163,8 @@ impl Tokens {
 pub(crate) enum Examined {
     /// Its headers cannot be held.
     Malformed,
-    /// The token is no good.
-    Refused(Box<TokenRefusal>),
+    /// The token is no good; and what a dry run passes on.
+    Refused(Box<TokenRefusal>, Rewritten),
 }
 
 /// Keys, if they are of use.
@@ -155,13 +179,16 @@ fn key_set(name: &str, text: &str) -> Option<Arc<KeySet>> {
     parsed.ok().map(Arc::new)
 }
 
-fn places(documents: &[RequestAuthentication]) -> BTreeSet<String> {
-    let rules = documents.iter().flat_map(|document| &document.spec.jwt_rules);
-    let names = rules.flat_map(|rule| {
-        let headers = rule.from_headers.iter().map(|header| &header.name);
-        headers.chain(&rule.output_payload_to_header)
-    });
-    names.map(|name| name.to_ascii_lowercase()).collect()
+/// The headers where tokens or all their claims stand, and those that the rules have set.
+fn names(documents: &[RequestAuthentication]) -> (BTreeSet<String>, BTreeSet<String>) {
+    let (mut places, mut outputs) = (BTreeSet::new(), BTreeSet::new());
+    for rule in documents.iter().flat_map(|document| &document.spec.jwt_rules) {
+        let payload = rule.output_payload_to_header.iter().map(|name| name.to_ascii_lowercase());
+        places.extend(rule.from_headers.iter().map(|header| header.name.to_ascii_lowercase()).chain(payload.clone()));
+        let claims = rule.output_claim_to_headers.iter().map(|copy| copy.header.to_ascii_lowercase());
+        outputs.extend(claims.chain(payload).map(|name| name.replace('_', "-")));
+    }
+    (places, outputs)
 }
 
 /// The claim that a condition is about.
@@ -204,7 +231,6 @@ impl TokenVerifier for Proof<'_> {
 }
 
 /// What a request's token came to.
-#[derive(Default)]
 pub(crate) struct Passport {
     admission: Option<Admission>,
     /// What is passed on instead of what came.
@@ -254,14 +280,15 @@ impl Session {
         let tokens = &view.snapshot.tokens;
         let now = self.worker.clock().now();
         let examined = self.worker.with_token_cache(|cache| tokens.examine(ask, self.side(), cache, now));
-        let refused = match examined {
+        let (refused, rewritten) = match examined {
             Ok(passport) => return Ok(passport),
             Err(Examined::Malformed) => return Err(self.refuse(view, pool, Fault::Malformed("header-value"))),
-            Err(Examined::Refused(refused)) => refused,
+            Err(Examined::Refused(refused, rewritten)) => (refused, rewritten),
         };
         let id = self.refused_token(view, ask, port, &refused);
         if view.snapshot.dry_run {
-            return Ok(Some(Box::new(Passport { let_through: Some(id), ..Passport::default() })));
+            let rewritten = Some(rewritten);
+            return Ok(Some(Box::new(Passport { admission: None, rewritten, let_through: Some(id) })));
         }
         let fault = Fault::Token(refused.status, refused.fault.as_str());
         Err(Refusal { decision: Some(id), ..self.refuse(view, pool, fault) })

@@ -212,7 +212,7 @@ async fn what_a_token_says_is_passed_on_and_what_callers_claim_is_not() {
     }]);
     let mut pair = pair(app::echo().await, &rules, &[]);
     let token = key.sign(&claims("ann", now(&pair.orders)));
-    let forged = ["X-Sub: eve", "X-SUB: eve", "X-Payload: eve", "X-Absent: eve", "X-Own: mine"];
+    let forged = ["X-Sub: eve", "X-SUB: eve", "X_Sub: eve", "X-Payload: eve", "X-Absent: eve", "X-Own: mine"];
     let seen = pair.raw(get("/open", &forged)).await;
     assert!(status(&seen) == 200 && !seen.contains("eve") && seen.contains("x-own: mine\n"), "{seen}");
     let line = bearer(&token);
@@ -443,8 +443,17 @@ async fn no_record_holds_a_credential_even_where_policies_read_it() {
 async fn dry_run_records_a_bad_token_and_lets_it_through() {
     let key = Key::new("k");
     let mut pair = pair(app::echo().await, &remote(), &[&key]);
-    pair.orders.apply(|r| r.workload.dry_run = true).unwrap();
-    assert_eq!(status(&pair.raw(get("/private", &["Authorization: Bearer x"])).await), 200);
+    let claim = json!([{
+        "issuer": ISSUER, "jwksUri": KEYS, "outputClaimToHeaders": [{ "header": "x-sub", "claim": "sub" }],
+    }]);
+    pair.orders
+        .apply(|r| {
+            r.workload.dry_run = true;
+            r.authentications = vec![authentication(&claim)];
+        })
+        .unwrap();
+    let answer = pair.raw(get("/private", &["Authorization: Bearer x", "X-Sub: eve"])).await;
+    assert!(status(&answer) == 200 && !answer.contains("eve"), "a dry run makes nobody somebody: {answer}");
     let record = pair.orders.decision().await;
     assert_eq!((record.reason.as_str(), record.status, record.allowed), ("jwt-malformed", 0, false));
 }
