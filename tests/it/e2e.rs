@@ -6,5 +6,6 @@ mod crashes;
 mod disk;
 mod life;
 mod mesh;
+mod policies;
 mod refused;
 mod reload;

@@ -237,9 +237,10 @@ impl RequestReport {
 
     /// The service account when the identity has one, else the whole identity.
     fn caller(&self) -> &str {
-        match self.principal.as_deref() {
-            None | Some("") => "a caller without identity",
-            Some(uri) => uri.rsplit_once("/sa/").map_or(uri, |(_, account)| account),
+        match (self.principal.as_deref(), &self.token) {
+            (None | Some(""), None) => "a caller without identity",
+            (None | Some(""), Some(_)) => "a caller with a token",
+            (Some(uri), _) => uri.rsplit_once("/sa/").map_or(uri, |(_, account)| account),
         }
     }
 }

@@ -106,6 +106,16 @@ fn a_flow_that_needs_a_token_is_tried_without_one() {
     let lines = planned(&text, &ALL);
     let place: String = lines.lines().filter(|l| l.starts_with("place ")).map(|l| format!("{l}\n")).collect();
     expect![[r#"
+        place gateway>orders:8080 NoToken GET /orders/ward-probe Fail
+        place gateway>orders:8080 NoToken POST /orders Fail
+        place gateway>orders:8080 Flow GET /orders/ward-probe Pass UNVERIFIABLE it needs a token of `shop`, which nobody else can make; that it is refused without one is tried
+        place gateway>orders:8080 WrongRequest POST /orders/ward-probe Fail
+        place gateway>orders:8080 WrongIdentity GET /orders/ward-probe Fail
+        place gateway>orders:8080 NoCertificate GET /orders/ward-probe Fail
+        place gateway>orders:8080 Plaintext GET /orders/ward-probe Fail
+        place gateway>orders:8080 ExpiredSvid GET /orders/ward-probe Fail
+        place gateway>orders:8080 ForeignAuthority GET /orders/ward-probe Fail
+        place gateway>orders:8080 AppPort connect Fail
     "#]]
     .assert_eq(&place);
 }
