@@ -363,6 +363,34 @@ fn shapes(c: &mut Criterion) {
     }
 }
 
+/// Rules that nothing but a header, a claim or an address tells apart, which no index looks at: they are read in turn.
+fn conditions(c: &mut Criterion) {
+    for (name, kind) in [("header", Kind::Header), ("claim", Kind::Claim), ("CIDR", Kind::Address)] {
+        for size in SIZES {
+            let policies: Vec<_> = (0..size)
+                .map(|i| {
+                    let mut document = policy(kind, i);
+                    for to in document.spec.rules.iter_mut().flat_map(|rule| &mut rule.to) {
+                        to.operation.paths = strings(&["/alike"]);
+                    }
+                    document
+                })
+                .collect();
+            let set = compile(&policies);
+            let mut facts = requests(kind, size);
+            facts.iter_mut().for_each(|facts| facts.path = "/alike".to_owned());
+            measure(
+                c,
+                &format!("only the {name} differs"),
+                size,
+                &facts,
+                |request| set.decide(request),
+                Reason::Allowed,
+            );
+        }
+    }
+}
+
 /// What is paid once: compiling, memory; and what is paid when somebody asks.
 fn around(c: &mut Criterion) {
     for size in SIZES {
@@ -390,6 +418,6 @@ criterion_group! {
         .sample_size(20)
         .warm_up_time(Duration::from_millis(300))
         .measurement_time(Duration::from_secs(1));
-    targets = decisions, shapes, around
+    targets = decisions, shapes, conditions, around
 }
 criterion_main!(benches);

@@ -29,6 +29,7 @@ use radix::Radix;
 
 /// So few rules are read faster than told apart.
 const LEAF_MAX: usize = 4;
+
 /// The rules of one phase for one protocol.
 #[derive(Debug)]
 pub(super) struct Index {
