@@ -18,6 +18,9 @@ use super::{
 const READ_BYTES_MAX: u64 = 1024 * 1024;
 const RECORD_BYTES_MAX: u64 = (PAYLOAD_BYTES_MAX + RECORD_OVERHEAD) as u64;
 
+/// Records read at once, at most; a report takes no more than some thousands.
+const READ_RECORDS_MAX: usize = 4_000;
+
 /// What was read.
 #[derive(Debug, Default)]
 pub struct Batch {
@@ -53,7 +56,7 @@ impl Reader {
         self.inner.index().committed > self.through
     }
 
-    /// The next records, up to a megabyte. Reads files: not for a worker's thread.
+    /// The next records, up to a megabyte and some thousands. Reads files: not for a worker's thread.
     pub fn next(&mut self) -> io::Result<Batch> {
         let mut batch = Batch { through: self.through, ..Batch::default() };
         let segment = {
@@ -69,9 +72,14 @@ impl Reader {
         let bytes = read(&segment.path, start, wanted)?;
         // What was read before stands at the beginning, when a reader begins in the middle of a segment.
         let scan = format::scan_records(&bytes, 0, 0, segment.mark);
-        self.take(&mut batch, &scan.entries, segment.first);
+        let done = scan.entries.iter().take_while(|entry| entry.sequence <= self.through).count();
+        let new = scan.entries.get(done..).unwrap_or_default();
+        let (new, rest) = new.split_at(new.len().min(READ_RECORDS_MAX));
+        self.take(&mut batch, new, segment.first);
         let got = bytes.len() as u64;
-        if got < wanted || start + got >= segment.bytes {
+        if let Some(next) = rest.first() {
+            self.place = Some((segment.first, start + next.start as u64));
+        } else if got < wanted || start + got >= segment.bytes {
             if batch.through < segment.last {
                 // The last ones are damaged.
                 batch.damaged += segment.last - batch.through;
@@ -91,7 +99,7 @@ impl Reader {
 
     fn take(&self, batch: &mut Batch, entries: &[Entry<'_>], first: u64) {
         let mut next = self.through.saturating_add(1).max(first);
-        for entry in entries.iter().filter(|entry| entry.sequence > self.through) {
+        for entry in entries {
             batch.damaged += entry.sequence.saturating_sub(next);
             next = entry.sequence.saturating_add(1);
             batch.through = entry.sequence;

@@ -385,6 +385,21 @@ async fn more_than_is_read_at_once_is_read_piece_by_piece() {
 }
 
 #[tokio::test]
+async fn short_records_do_not_all_come_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = started(folder.path(), 64 * MIB);
+    for number in 0..9_000 {
+        let outcome = Outcome { decision: format!("{number:05}"), status: 200, ..Outcome::default() };
+        until("it finds a place", || spool.want_entry(Kind::Outcome, &outcome));
+    }
+    until("all are kept", || spool.status().records == 9_000);
+    let mut reader = spool.reader();
+    assert_eq!(reader.next().unwrap().outcomes.len(), 4_000);
+    let (rest, damaged) = read_all(&mut reader);
+    assert_eq!((rest.len(), rest[0].as_str(), damaged), (5_000, "04000:200", 0));
+}
+
+#[tokio::test]
 async fn the_age_is_that_of_the_oldest() {
     let folder = tempfile::tempdir().unwrap();
     let clock = Clock::manual(0);
