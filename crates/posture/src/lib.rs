@@ -10,6 +10,8 @@ mod examples;
 mod finding;
 mod glob;
 mod grade;
+#[cfg(test)]
+mod mutation;
 mod rule;
 mod rules;
 mod severity;

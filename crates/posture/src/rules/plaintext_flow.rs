@@ -2,7 +2,7 @@
 use model::Class;
 use time::Date;
 
-use super::open_promotion;
+use super::{open_promotion, private_traffic_over_internet};
 use crate::{
     Grade, Lack, Rule,
     controls::{gdpr, pci, soc2, tenet},
@@ -78,13 +78,16 @@ fn check(view: &View<'_>, _: Date) -> Vec<Found> {
                 (set(&["flows", flow.id.as_str(), "via", "tls"], "1.3"), path)
             }
         };
-        found.push(
-            Found::new(&flow.id, severity, why)
-                .fix("speak TLS 1.3", [change])
-                .at(&at.iter().map(String::as_str).collect::<Vec<_>>())
-                .at(&["data", view.datum(worst).name.as_str()])
-                .follows(&open_promotion::RULE, &flow.id),
-        );
+        let mut one = Found::new(&flow.id, severity, why)
+            .fix("speak TLS 1.3", [change])
+            .at(&at.iter().map(String::as_str).collect::<Vec<_>>())
+            .at(&["data", view.datum(worst).name.as_str()])
+            .follows(&open_promotion::RULE, &flow.id);
+        if !said {
+            // It needed no word while it stayed in the house.
+            one = one.follows(&private_traffic_over_internet::RULE, &flow.id);
+        }
+        found.push(one);
     }
     found
 }

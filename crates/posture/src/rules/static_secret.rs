@@ -1,5 +1,5 @@
 //! A secret that never changes.
-use model::{AtRest, Class, NodeKind};
+use model::{Class, NodeKind};
 use time::Date;
 
 use crate::{
@@ -11,7 +11,7 @@ use crate::{
 
 pub(crate) static RULE: Rule = Rule {
     id: "static-secret",
-    when: "a service uses a secret that has no `ttl`, nobody rotates, and no key-managed store keeps",
+    when: "a service uses a secret that has no `ttl` and nobody rotates; what only people use is theirs to change",
     mend: "issue it for a while (`ttl`), or let what keeps it rotate it: `rotates: true`",
     grade: Grade::Fixed(Severity::Medium),
     controls: &[pci("8.6.3"), soc2("CC6.1")],
@@ -37,7 +37,7 @@ zones: { inside: {} }
 data: { password: { class: secret, opens: [db] } }
 nodes:
   orders: { kind: service, zone: inside, holds: [password] }
-  vault: { kind: store, zone: inside, at_rest: kms, auth: iam, holds: [password] }
+  vault: { kind: store, zone: inside, at_rest: kms, auth: iam, rotates: true, holds: [password] }
   db: { kind: store, zone: inside, auth: password }
 ",
         "
@@ -56,33 +56,38 @@ flows:
 fn check(view: &View<'_>, _: Date) -> Vec<Found> {
     let mut found = Vec::new();
     for of in view.data.iter().filter(|d| d.datum.class == Class::Secret && d.datum.ttl.is_none()) {
-        let holders: Vec<_> = of.holders.iter().map(|n| view.node(*n)).collect();
-        // Held by a service, or kept by a store from which it moves; what a person types is the person's.
-        let moves = !of.carried.is_empty() || !of.returned.is_empty();
+        let service = |n: usize| view.node(n).node.kind == NodeKind::Service;
+        let presents = |f: &usize| service(view.flow(*f).from) && of.opens.contains(&view.flow(*f).to);
+        let used = of.holders.iter().any(|n| service(*n))
+            || of.returned.iter().any(|f| service(view.flow(*f).from))
+            || of.carried.iter().any(presents);
+        // What a person types is the person's, whatever passes it on.
         let of_people = of.carried.iter().any(|f| view.node(view.flow(*f).from).node.kind == NodeKind::Party);
-        let held = |n: &&crate::view::NodeView<'_>| n.node.kind == NodeKind::Service || n.keeps() && moves;
-        let used = holders.iter().any(held) && !of_people;
-        let kept = |n: &crate::view::NodeView<'_>| n.keeps() && n.node.at_rest == Some(AtRest::Kms);
-        if !used || holders.iter().any(|n| n.node.rotates == Some(true) || kept(n)) {
+        let holders: Vec<_> = of.holders.iter().map(|n| view.node(*n)).collect();
+        if !used || of_people || holders.iter().any(|n| n.node.rotates == Some(true)) {
             continue;
         }
-        let keeper =
-            holders.iter().find(|n| n.keeps()).or_else(|| holders.iter().find(|n| n.node.kind == NodeKind::Service));
-        let Some(keeper) = keeper else { continue };
         let opens = list(of.opens.iter().map(|n| view.node(*n).name.as_str()));
         let why = format!(
             "`{}`{} has no lifetime and nobody rotates it: stolen once, it is good for ever",
             of.name,
             if opens.is_empty() { String::new() } else { format!(", which opens {opens},") },
         );
+        let (change, at) = match holders.iter().find(|n| n.keeps()).or(holders.first()) {
+            Some(keeper) => {
+                let at = ["nodes", keeper.name.as_str(), "rotates"];
+                (set(&at, true), at)
+            }
+            None => {
+                let at = ["data", of.name.as_str(), "ttl"];
+                (set(&at, "1h"), at)
+            }
+        };
         found.push(
             Found::new(of.name, Severity::Medium, why)
-                .fix(
-                    "rotate it, by a secrets manager or by what keeps it, or issue it for an hour",
-                    [set(&["nodes", keeper.name.as_str(), "rotates"], true)],
-                )
+                .fix("rotate it, by a secrets manager or by what keeps it, or issue it for an hour", [change])
                 .at(&["data", of.name.as_str(), "ttl"])
-                .at(&["nodes", keeper.name.as_str(), "rotates"]),
+                .at(&at),
         );
     }
     found

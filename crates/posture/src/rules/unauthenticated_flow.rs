@@ -1,4 +1,6 @@
 //! Sensitive data between two that do not know each other.
+use std::collections::HashMap;
+
 use model::Class;
 use time::Date;
 
@@ -7,7 +9,7 @@ use crate::{
     Grade, Lack, Rule,
     controls::{gdpr, pci, soc2, tenet},
     rule::{Check, Found, graded, set},
-    view::View,
+    view::{FlowView, NodeId, View},
 };
 
 pub(crate) static RULE: Rule = Rule {
@@ -48,12 +50,18 @@ flows:
     check: Check::Model(check),
 };
 
+fn lacks(view: &View<'_>, of: &FlowView<'_>) -> bool {
+    !of.authenticated && !of.flow.standby && of.worst.is_some_and(|d| view.class(d) >= Class::Confidential)
+}
+
 fn check(view: &View<'_>, _: Date) -> Vec<Found> {
     let mut found = Vec::new();
-    for of in view.flows.iter().filter(|f| !f.authenticated && !f.flow.standby) {
-        let Some(worst) = of.worst.filter(|d| view.class(*d) >= Class::Confidential) else { continue };
+    // A node that asks nobody is one cause, however many flows lead to it: the first of them stands for all.
+    let mut first: HashMap<NodeId, &str> = HashMap::new();
+    for of in view.flows.iter().filter(|f| lacks(view, f)) {
+        let Some(worst) = of.worst else { continue };
         let Some(severity) = graded(view, Lack::Authentication, worst, of.crosses_outside) else { continue };
-        let flow = of.flow;
+        let (flow, id) = (of.flow, of.flow.id.as_str());
         let moved = of.carries.iter().chain(&of.returns).copied().filter(|d| view.class(*d) >= Class::Confidential);
         let why = format!(
             "`{}` cannot tell that it is `{}` with whom it exchanges {}",
@@ -61,15 +69,23 @@ fn check(view: &View<'_>, _: Date) -> Vec<Found> {
             flow.from,
             view.list(moved),
         );
-        found.push(
-            Found::new(&flow.id, severity, why)
-                .fix("let the caller prove itself", [set(&["flows", flow.id.as_str(), "via", "mtls"], true)])
-                .at(&["flows", flow.id.as_str(), "via", "auth"])
-                .at(&["nodes", flow.to.as_str(), "auth"])
-                .follows(&public_store::RULE, &flow.to)
-                .follows(&open_metadata::RULE, &flow.to)
-                .follows(&open_promotion::RULE, &flow.id),
-        );
+        let root = *first.entry(of.to).or_insert(id);
+        let several = view.inbound(of.to).filter(|f| lacks(view, f)).count() > 1;
+        let change = match several {
+            true => set(&["nodes", flow.to.as_str(), "auth"], "mtls"),
+            false => set(&["flows", id, "via", "mtls"], true),
+        };
+        let mut one = Found::new(id, severity, why)
+            .fix("let the caller prove itself", [change])
+            .at(&["flows", id, "via", "auth"])
+            .at(&["nodes", flow.to.as_str(), "auth"])
+            .follows(&public_store::RULE, &flow.to)
+            .follows(&open_metadata::RULE, &flow.to)
+            .follows(&open_promotion::RULE, id);
+        if root != id {
+            one = one.follows(&RULE, root);
+        }
+        found.push(one);
     }
     found
 }

@@ -1,5 +1,7 @@
 //! Sensitive data that move without a trace.
-use model::Class;
+use std::collections::HashMap;
+
+use model::{Class, NodeKind};
 use time::Date;
 
 use super::open_promotion;
@@ -7,7 +9,7 @@ use crate::{
     Grade, Lack, Rule,
     controls::{gdpr, pci, soc2, tenet},
     rule::{Check, Found, graded, set},
-    view::View,
+    view::{DataId, FlowView, NodeId, View},
 };
 
 pub(crate) static RULE: Rule = Rule {
@@ -48,32 +50,49 @@ flows:
     check: Check::Model(check),
 };
 
+/// What moves, but for the credential that opens the target: that is how the caller comes in, not what it came for.
+fn moved(view: &View<'_>, of: &FlowView<'_>) -> Vec<DataId> {
+    let both = of.carries.iter().chain(&of.returns).copied();
+    both.filter(|d| view.class(*d) >= Class::Confidential && !view.datum(*d).opens.contains(&of.to)).collect()
+}
+
 fn check(view: &View<'_>, _: Date) -> Vec<Found> {
+    let lacking: Vec<&FlowView<'_>> = view.flows.iter().filter(|f| !f.logged && !moved(view, f).is_empty()).collect();
+    // Under Ward each flow has its own record. Outside, a system's access log is one cause, however many flows lack it:
+    // that of the end which most of them share.
+    let mut ends: HashMap<NodeId, usize> = HashMap::new();
+    for of in lacking.iter().filter(|f| !view.node(f.to).node.under_ward()) {
+        for end in [of.to, of.from] {
+            *ends.entry(end).or_default() += 1;
+        }
+    }
+    let mut first: HashMap<NodeId, &str> = HashMap::new();
     let mut found = Vec::new();
-    for of in view.flows.iter().filter(|f| !f.logged) {
-        // The credential that opens the target is how the caller comes in, not what it came for.
-        let presented = |d: &usize| view.datum(*d).opens.contains(&of.to);
-        let moved = || of.carries.iter().chain(&of.returns).copied().filter(|d| !presented(d));
-        let Some(worst) = view.worst(moved()) else { continue };
+    for of in lacking {
+        let moved = moved(view, of);
+        let Some(worst) = view.worst(moved.iter().copied()) else { continue };
         let Some(severity) = graded(view, Lack::Record, worst, of.crosses_outside) else { continue };
-        let flow = of.flow;
-        let grave = moved().filter(|d| view.class(*d) >= Class::Confidential);
-        let why = format!("neither `{}` nor `{}` keeps a record of who had {}", flow.from, flow.to, view.list(grave),);
-        let (words, change) = if view.node(of.to).node.under_ward() {
-            ("record every decision", set(&["flows", flow.id.as_str(), "via", "audit"], "high"))
+        let (flow, id) = (of.flow, of.flow.id.as_str());
+        let why = format!("neither `{}` nor `{}` keeps a record of who had {}", flow.from, flow.to, view.list(moved));
+        let mut one =
+            Found::new(id, severity, why).at(&["flows", id, "via", "audit"]).follows(&open_promotion::RULE, id);
+        if view.node(of.to).node.under_ward() {
+            one = one.fix("record every decision", [set(&["flows", id, "via", "audit"], "high")]);
         } else {
-            // People keep no logs for us: the end that is a system does.
-            let party = view.node(of.to).node.kind == model::NodeKind::Party;
-            let end = if party { &flow.from } else { &flow.to };
-            ("keep an access log", set(&["nodes", end.as_str(), "logs"], true))
-        };
-        found.push(
-            Found::new(&flow.id, severity, why)
-                .fix(words, [change])
-                .at(&["flows", flow.id.as_str(), "via", "audit"])
-                .at(&["nodes", flow.to.as_str(), "logs"])
-                .follows(&open_promotion::RULE, &flow.id),
-        );
+            // People keep no logs for us. Of two ends that share as many flows, the called one.
+            let count = |n: NodeId| match view.node(n).node.kind {
+                NodeKind::Party => 0,
+                _ => ends.get(&n).copied().unwrap_or_default(),
+            };
+            let end = if count(of.from) > count(of.to) { of.from } else { of.to };
+            let root = *first.entry(end).or_insert(id);
+            let path = ["nodes", view.node(end).name.as_str(), "logs"];
+            one = one.fix("keep an access log", [set(&path, true)]).at(&path);
+            if root != id {
+                one = one.follows(&RULE, root);
+            }
+        }
+        found.push(one);
     }
     found
 }
