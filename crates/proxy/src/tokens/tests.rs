@@ -76,7 +76,7 @@ fn records_keep_who_it_is_and_what_policies_read() {
 }
 
 #[test]
-fn without_any_document_nothing_is_read_copied_or_hashed() {
+fn without_any_document_nothing_is_read_allocated_or_hashed() {
     let tokens = Tokens::default();
     let mut cache = TokenCache::default();
     // Headers that could not even be held: they are not looked at.
@@ -94,8 +94,12 @@ fn without_any_document_nothing_is_read_copied_or_hashed() {
         protocol: policy::Protocol::Http,
         http2: false,
     };
-    let examined = tokens.examine(&ask, Side::Inbound, &mut cache, SystemTime::UNIX_EPOCH);
+    let mut examined = Err(Examined::Malformed);
+    let counted = allocation_counter::measure(|| {
+        examined = tokens.examine(&ask, Side::Inbound, &mut cache, SystemTime::UNIX_EPOCH);
+    });
     assert!(matches!(examined, Ok(None)) && cache.is_empty());
+    assert_eq!((counted.count_total, counted.bytes_total), (0, 0));
     // With one, they are.
     let tokens = compile(&json!([{ "issuer": "https://issuer.test", "jwksUri": HERE }]), &[]).unwrap();
     let examined = tokens.examine(&ask, Side::Inbound, &mut cache, SystemTime::UNIX_EPOCH);
