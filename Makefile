@@ -1,9 +1,10 @@
 # Ward's few commands. Each installs what it is missing and prints what and why (deploy/install-deps.sh).
-.PHONY: help up test bench deny clean
+.PHONY: help up test parity bench deny clean
 
 help:
 	@echo "make up      build Ward and run examples/shop: a mesh from one diagram (Ctrl-C stops it)"
 	@echo "make test    everything that must hold: format, lints, tests; what CI runs"
+	@echo "make parity  100,000 decisions of policies beside a real Envoy (some minutes; WARD_SEED, WARD_DECISIONS)"
 	@echo "make bench   CPU per request of ward-proxy beside Envoy, HAProxy, nginx and a floor (about 15 minutes)"
 	@echo "make deny    licences, advisories and sources of all dependencies (needs cargo-deny)"
 	@echo "make clean   removes what was built and what \`make up\` kept in examples/shop/.ward"
@@ -20,6 +21,11 @@ test:
 	cargo build --workspace --bins --locked
 	@if [ -d console ]; then $(MAKE) -C console test; fi
 	cargo nextest run --workspace --locked
+
+parity: export WARD_DECISIONS ?= 100000
+parity:
+	@deploy/install-deps.sh test
+	cargo nextest run -p tests --locked --no-capture envoy::generated
 
 bench:
 	@deploy/install-deps.sh bench

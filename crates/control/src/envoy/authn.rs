@@ -13,6 +13,9 @@ use super::{
 /// without keys it would not load, and any key of ours would be one that somebody could sign by (CVE-2026-31837).
 const KEYS_CLUSTER: &str = "ward-key-sets";
 
+/// Where the keys of a rule are that says nothing about them: nowhere (RFC 2606).
+const NO_ADDRESS: &str = "https://keys.invalid/";
+
 /// The filter; `None` when no rule selects the workload.
 pub(crate) fn encode(
     workload: &Workload,
@@ -54,7 +57,7 @@ fn provider(rule: &JwtRule, keys: &dyn Fn(&str) -> Option<String>) -> Value {
     let (source, keys) = match jwks {
         Some(jwks) => ("local_jwks", json!({ "inline_string": jwks })),
         None => {
-            let uri = rule.jwks_uri.as_deref().unwrap_or(&rule.issuer);
+            let uri = rule.jwks_uri.as_deref().unwrap_or(NO_ADDRESS);
             let uri = json!({ "uri": uri, "cluster": KEYS_CLUSTER, "timeout": "5s" });
             ("remote_jwks", json!({ "http_uri": uri, "cache_duration": "300s" }))
         }
