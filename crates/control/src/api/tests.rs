@@ -442,3 +442,46 @@ async fn tokens_made_by_the_api_work_and_are_not_kept() {
     let state = std::fs::read(mesh.dir.path().join("state/ward.db-wal")).unwrap();
     assert!(!state.windows(32).any(|w| w == token.secret), "the secret is nowhere in the store");
 }
+
+#[tokio::test]
+async fn refusals_before_any_policy_are_explained_by_their_code_and_counted() {
+    let mesh = Mesh::shop().await;
+    let orders = mesh.join("orders").await;
+    let mut report = orders.report("orders/0", "10.0.0.2:15008").await;
+    let expired = DecisionRecord {
+        reason: "jwt-expired".into(),
+        status: 401,
+        token_issuer: "https://login.example".into(),
+        ..decision("t1", "GET", false)
+    };
+    let with_claims = DecisionRecord {
+        claims: r#"{"iss":"https://login.example","sub":"ada"}"#.into(),
+        remote_ip: "192.0.2.7".into(),
+        ..decision("t2", "DELETE", false)
+    };
+    let of_a_lost_revision = DecisionRecord { revision: 99, ..decision("t3", "DELETE", false) };
+    let decisions = vec![expired, with_claims, of_a_lost_revision];
+    report.send(ReportRequest { decisions, ..ReportRequest::default() }).await.unwrap();
+
+    let (status, told) = mesh.ask("GET", "/v1/decisions/t1", None).await;
+    assert_eq!((status, &told["explanation"], &told["agrees"]), (200, &Value::Null, &Value::Null));
+    assert_eq!(told["meaning"], "the token has expired");
+    let text = told["text"].as_str().unwrap();
+    assert!(text.contains("answered 401") && text.contains("https://login.example"), "{text}");
+
+    let (_, told) = mesh.ask("GET", "/v1/decisions/t2", None).await;
+    let request = &told["explanation"]["request"];
+    assert_eq!((&request["token"], &request["remote_ip"]), (&json!("https://login.example/ada"), &json!("192.0.2.7")));
+
+    let (status, told) = mesh.ask("GET", "/v1/decisions/t3", None).await;
+    assert_eq!((status, &told["explanation"], &told["in_force"]), (200, &Value::Null, &json!(1)));
+    assert!(told["unexplained"].as_str().unwrap().contains("revision 99 is gone"), "{told}");
+
+    let (_, counted) = mesh.ask("GET", "/v1/decisions/summary?allowed=false", None).await;
+    let counts = counted["counts"].as_array().unwrap().iter();
+    let counts: Vec<_> = counts.map(|c| (c["reason"].as_str().unwrap(), c["count"].as_u64().unwrap())).collect();
+    assert_eq!(counts, [("no-rule-matched", 2), ("jwt-expired", 1)]);
+    let (_, listed) = mesh.ask("GET", "/v1/decisions?reason=jwt-expired", None).await;
+    assert_eq!(listed["decisions"].as_array().unwrap().len(), 1);
+    assert_eq!(mesh.ask("GET", "/v1/decisions/summary?nope=1", None).await.0, 400);
+}
