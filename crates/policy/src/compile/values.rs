@@ -148,16 +148,17 @@ impl Compiler<'_> {
         if parts.len() != 5 {
             return vec![text.clone()];
         }
+        // A `*` at the end of the domain is a character to Envoy and a wildcard here; Ward's own reading refuses it before.
+        let means =
+            |known: &str| known == *domain || domain.strip_suffix('*').is_some_and(|prefix| known.starts_with(prefix));
         match text {
-            Text::Exact(_) | Text::Prefix(_)
-                if *domain == CLUSTER_LOCAL || self.domains().any(|known| known == *domain) =>
-            {
+            Text::Exact(_) | Text::Prefix(_) if *domain == CLUSTER_LOCAL || self.domains().any(means) => {
                 self.domains().map(|known| text.map(|_| format!("{known}/{rest}"))).collect()
             }
             // `*-td/ns/…`: as written, and for the domains that it does not end.
             Text::Suffix(_) if !domain.is_empty() && self.domains().any(|known| known.ends_with(domain)) => {
                 let others = self.domains().filter(|known| !known.ends_with(domain));
-                let others = others.map(|known| Text::Exact(format!("{known}/{rest}").into()));
+                let others = others.map(|known| Text::parse(&format!("{known}/{rest}")));
                 std::iter::once(text.clone()).chain(others).collect()
             }
             _ => vec![text.clone()],

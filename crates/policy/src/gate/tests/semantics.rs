@@ -337,3 +337,16 @@ fn a_strict_port_refuses_whoever_has_no_certificate() {
     assert_eq!(reasons(documents, "GET admin"), ("mtls-required", "mtls-required"));
     assert_eq!(reasons(documents, "GET / port=81 as a/a"), ("mtls-disabled", "mtls-disabled"));
 }
+
+#[test]
+fn istio_puts_aliases_for_a_domain_with_a_star_behind() {
+    let answer = |documents: &str, request: &str| gate(Semantics::Istio, documents).answer(&arrival(request)).status;
+    let documents = "policy {rules: [{from: [{source: {principals: ['sh*/ns/a/sa/b']}}]}]}";
+    assert_eq!(answer(documents, "GET / as a/b"), 200);
+    assert_eq!(answer(documents, "GET / as spiffe://old.example/ns/a/sa/b"), 200);
+    assert_eq!(answer(documents, "GET / as spiffe://shell.example/ns/a/sa/b"), 403);
+    // The suffix is kept for the domains it ends, and becomes a prefix for the others.
+    let documents = "policy {rules: [{from: [{source: {principals: ['*p.example/ns/a/sa/*']}}]}]}";
+    assert_eq!(answer(documents, "GET / as spiffe://old.example/ns/a/sa/b"), 200);
+    assert_eq!(answer(documents, "GET / as a/b"), 403);
+}
