@@ -85,6 +85,46 @@ fn reason_codes_of_the_proxy() {
     }
 }
 
+#[test]
+fn severities_of_posture() {
+    let rows = posture::TABLE.iter().map(|line| {
+        let word = |severity: Option<posture::Severity>| severity.map_or("-", posture::Severity::as_str);
+        let lack = match line.lack {
+            posture::Lack::AtRest => "encryption at rest",
+            posture::Lack::InTransit => "encryption on the way",
+            posture::Lack::Authentication => "proof of who asks",
+            posture::Lack::Record => "a record",
+            posture::Lack::Need => "a need",
+        };
+        let class = posture::view::class_word(line.class);
+        format!("| {lack} | {class} | {} | {} |\n", word(line.inside), word(line.outside))
+    });
+    let head = "| lacking | class of the data | inside | outside |\n|---|---|---|---|\n";
+    check("docs/posture.md", "severities", &format!("{head}{}", rows.collect::<String>()));
+}
+
+#[test]
+fn rules_of_posture() {
+    let mut text = String::new();
+    for rule in posture::RULES {
+        let grade = match rule.grade {
+            posture::Grade::Table(_) => "by the table".to_owned(),
+            posture::Grade::Fixed(severity) => severity.to_string(),
+            posture::Grade::Either(low, high, when) => format!("{low}; {high} when {when}"),
+        };
+        let controls: Vec<String> = rule.controls.iter().map(|c| format!("`{c}`")).collect();
+        text += &format!(
+            "\n### `{}`\n\nFires when {}.\n\n- severity: {grade}\n- mend: {}\n- fails {}\n\n```yaml\n{}\n```\n",
+            rule.id,
+            rule.when,
+            rule.mend,
+            controls.join(", "),
+            rule.example.trim(),
+        );
+    }
+    check("docs/posture.md", "rules", &text);
+}
+
 /// What stands in `path` between the marks of `section` must be `generated`.
 fn check(path: &str, section: &str, generated: &str) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join(path);

@@ -1,0 +1,110 @@
+//! What grading costs, from 100 nodes and 1,000 flows to 10,000 nodes and 100,000 flows. Growth should be near linear.
+//!
+//! The model: a tenth of the nodes are stores, one in a hundred is exposed, each service holds a credential of its own for a
+//! store and has ten flows, one of them to a store. Every tenth thing lacks a guarantee, so that there is something to find.
+#![expect(clippy::expect_used, reason = "a bench that cannot begin ends loudly")]
+use std::hint::black_box;
+
+use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use model::{Auth, Model, Name, SourceFile};
+use posture::{
+    Input,
+    closure::{Closure, Start},
+    grade,
+    view::View,
+};
+use time::macros::date;
+
+const SIZES: [usize; 3] = [100, 1_000, 10_000];
+const FLOWS_PER_NODE: usize = 10;
+
+const SEED: &str = r#"
+ward: 1
+model: bench
+zones: { internet: { trust: none }, inside: {}, core: { in: inside } }
+data:
+  order: { class: internal }
+  invoice: { class: confidential }
+  credential: { class: secret, ttl: 1h }
+nodes:
+  customer: { kind: party, zone: internet, auth: password }
+  service: { kind: service, zone: inside, auth: token, logs: true, reads: [order] }
+  store: { kind: store, zone: core, auth: password, at_rest: kms, logs: true, holds: [invoice] }
+flows:
+  - { id: call, from: service, to: service, carries: [order], via: { tls: "1.3" } }
+  - { id: save, from: service, to: store, carries: [invoice], via: { tls: "1.3" } }
+"#;
+
+fn name(text: String) -> Name {
+    Name::try_from(text).expect("a name")
+}
+
+fn model(nodes: usize) -> Model {
+    let file = SourceFile { name: "ward.yaml".to_owned(), text: SEED.to_owned() };
+    let mut model = model::load(&[file]).model.expect("the seed is good");
+    let service = model.nodes.remove("service").expect("it is there");
+    let store = model.nodes.remove("store").expect("it is there");
+    let credential = model.data.get("credential").expect("it is there").clone();
+    let flows = std::mem::take(&mut model.flows);
+    let [call, save] = flows.as_slice() else { unreachable!() };
+    let stores = nodes / 10;
+    for i in 0..stores {
+        let mut node = store.clone();
+        if i % 10 == 0 {
+            node.at_rest = None;
+        }
+        model.nodes.insert(name(format!("store-{i}")), node);
+    }
+    for i in 0..nodes - stores {
+        let mut node = service.clone();
+        let secret = name(format!("credential-{i}"));
+        let mut datum = credential.clone();
+        datum.opens = vec![name(format!("store-{}", i % stores))];
+        model.data.insert(secret.clone(), datum);
+        node.holds = vec![secret];
+        if i % 100 == 0 {
+            node.exposed_to = vec![name("internet".to_owned())];
+            node.port = Some(22);
+            node.auth = Some(Auth::Key);
+        }
+        model.nodes.insert(name(format!("service-{i}")), node);
+        for j in 0..FLOWS_PER_NODE {
+            let mut flow = if j == 0 { save.clone() } else { call.clone() };
+            flow.id = name(format!("flow-{i}-{j}"));
+            flow.from = name(format!("service-{i}"));
+            // Near and far neighbours, the same in every run.
+            let target = (i * 31 + j * j * 97 + 1) % (nodes - stores);
+            flow.to = match j {
+                0 => name(format!("store-{}", i % stores)),
+                _ => name(format!("service-{target}")),
+            };
+            if (i + j) % 10 == 0 {
+                flow.via.words.insert("tls".to_owned(), "none".into());
+            }
+            model.flows.push(flow);
+        }
+    }
+    model
+}
+
+fn bench(c: &mut Criterion) {
+    let today = date!(2026 - 11 - 22);
+    let mut group = c.benchmark_group("posture");
+    group.sample_size(10);
+    for nodes in SIZES {
+        let model = model(nodes);
+        let found = grade(Input { model: &model, text: None, today });
+        assert!(found.len() > nodes / 10, "{}", found.len());
+        group.bench_with_input(BenchmarkId::new("findings", nodes), &model, |b, model| {
+            b.iter(|| black_box(grade(Input { model, text: None, today })));
+        });
+        let view = View::new(&model);
+        group.bench_with_input(BenchmarkId::new("closure", nodes), &view, |b, view| {
+            b.iter(|| black_box(Closure::new(view, &Start::outside(view))));
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, bench);
+criterion_main!(benches);
