@@ -196,6 +196,45 @@ fn memory_is_bounded() {
     assert!(set.allow.http.leaves.len() <= 16 * 2 * values, "{}", set.allow.http.leaves.len());
 }
 
+// What the tree leaves out of a pattern is asked of the rule.
+#[test]
+fn what_is_not_proven_is_asked_again() {
+    let paths = ["/start/{**}/end", "/{*}/{*}/{*}/{*}/{*}/{*}/{*}/{*}/{*}/x", "/{**}/a/long/end", "/y/{*}"];
+    let specs: Vec<_> =
+        paths.iter().map(|path| format!("{{rules: [{{to: [{{operation: {{paths: ['{path}']}}}}]}}]}}")).collect();
+    let others = (0..20).map(|i| format!("{{rules: [{{to: [{{operation: {{paths: [/other/{i}]}}}}]}}]}}"));
+    let hosts = ["{rules: [{to: [{operation: {hosts: ['h.example:1', '*.example:2']}}]}]}".to_owned()];
+    let namespaces = ["{rules: [{from: [{source: {namespaces: ['team-*', '*-end']}}]}]}".to_owned()];
+    let accounts = ["{rules: [{from: [{source: {serviceAccounts: [shop/web]}}]}]}".to_owned()];
+    let specs = specs.into_iter().chain(others).chain(hosts).chain(namespaces).chain(accounts);
+    let policies: Vec<_> = specs.enumerate().map(|(i, spec)| policy(&format!("p{i:02}"), &spec)).collect();
+    let set = rules(&policies);
+    for line in [
+        "GET /start/x/end",
+        "GET /start/x",
+        "GET /start/end",
+        "GET /1/2/3/4/5/6/7/8/9/x",
+        "GET /1/2/3/4/5/6/7/8/9/y",
+        "GET /1/2/3/4/5/6/7/8/x",
+        "GET /a/long/end",
+        "GET /b/a/long/end",
+        "GET /other/7/x",
+        "GET / host=h.example:1",
+        "GET / host=h.example:2",
+        "GET / host=h.example:3",
+        "GET / as team-a/x",
+        "GET / as spiffe://td/ns/team-a",
+        "GET / as x-end/x",
+        "GET / as spiffe://td-end/ns/x/sa/y",
+        "GET / as shop/web",
+        "GET / as spiffe://td/ns/shop/x/sa/web/y",
+        "GET / as spiffe://td/ns/shopx/sa/web",
+        "GET / as spiffe://td/ns/shop/sa/webx",
+    ] {
+        check(&set, line);
+    }
+}
+
 #[test]
 fn the_first_rule_by_name_is_reported() {
     let specs = [
