@@ -101,7 +101,7 @@ async fn log_audited(audit: Option<AuditSpool>) {
     loop {
         while reader.has_more() {
             let read = tokio::task::spawn_blocking(move || {
-                let batch = reader.next();
+                let batch = reader.read();
                 (reader, batch)
             });
             let batch = match read.await {

@@ -57,7 +57,7 @@ impl Reader {
     }
 
     /// The next records, up to a megabyte and some thousands. Reads files: not for a worker's thread.
-    pub fn next(&mut self) -> io::Result<Batch> {
+    pub fn read(&mut self) -> io::Result<Batch> {
         let mut batch = Batch { through: self.through, ..Batch::default() };
         let segment = {
             let index = self.inner.index();
@@ -69,7 +69,7 @@ impl Reader {
             _ => HEADER_BYTES as u64,
         };
         let wanted = segment.bytes.saturating_sub(start).min(READ_BYTES_MAX);
-        let bytes = read(&segment.path, start, wanted)?;
+        let bytes = read_file(&segment.path, start, wanted)?;
         // What was read before stands at the beginning, when a reader begins in the middle of a segment.
         let scan = format::scan_records(&bytes, 0, 0, segment.mark);
         let done = scan.entries.iter().take_while(|entry| entry.sequence <= self.through).count();
@@ -114,7 +114,7 @@ impl Reader {
     }
 }
 
-fn read(path: &Path, start: u64, bytes_max: u64) -> io::Result<Vec<u8>> {
+fn read_file(path: &Path, start: u64, bytes_max: u64) -> io::Result<Vec<u8>> {
     let mut file = File::open(path)?;
     file.seek(SeekFrom::Start(start))?;
     let mut bytes = Vec::new();

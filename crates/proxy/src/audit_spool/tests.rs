@@ -42,7 +42,7 @@ async fn keep(spool: &AuditSpool, id: &str) -> bool {
 fn read_all(reader: &mut Reader) -> (Vec<String>, u64) {
     let (mut ids, mut damaged) = (Vec::new(), 0);
     while reader.has_more() {
-        let batch = reader.next().unwrap();
+        let batch = reader.read().unwrap();
         ids.extend(batch.decisions.into_iter().map(|decision| decision.id));
         ids.extend(batch.outcomes.into_iter().map(|outcome| format!("{}:{}", outcome.decision, outcome.status)));
         damaged += batch.damaged;
@@ -85,7 +85,7 @@ async fn what_is_kept_is_read_in_order_and_goes_when_it_was_taken() {
     let mut reader = spool.reader();
     // Of what is read at once, decisions come first: no outcome is before its decision.
     assert_eq!(read_all(&mut reader), (["a", "b", "c", "a:201"].map(str::to_owned).to_vec(), 0));
-    assert!(reader.next().unwrap().is_empty());
+    assert!(reader.read().unwrap().is_empty());
     spool.acknowledge(2);
     assert_eq!(read_all(&mut spool.reader()).0, ["c", "a:201"]);
     spool.acknowledge(4);
@@ -378,7 +378,7 @@ async fn more_than_is_read_at_once_is_read_piece_by_piece() {
     }
     assert!(segments(folder.path()).len() > 2);
     let mut reader = spool.reader();
-    assert!(reader.next().unwrap().decisions.len() < 12);
+    assert!(reader.read().unwrap().decisions.len() < 12);
     let (rest, damaged) = read_all(&mut reader);
     assert_eq!((rest.len() > 100, damaged), (true, 0));
     assert_eq!(read_all(&mut spool.reader()), (ids, 0));
@@ -394,7 +394,7 @@ async fn short_records_do_not_all_come_at_once() {
     }
     until("all are kept", || spool.status().records == 9_000);
     let mut reader = spool.reader();
-    assert_eq!(reader.next().unwrap().outcomes.len(), 4_000);
+    assert_eq!(reader.read().unwrap().outcomes.len(), 4_000);
     let (rest, damaged) = read_all(&mut reader);
     assert_eq!((rest.len(), rest[0].as_str(), damaged), (5_000, "04000:200", 0));
 }

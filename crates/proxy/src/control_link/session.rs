@@ -492,7 +492,7 @@ impl Live {
         }
         if let Some(mut reader) = runner.audit.take_if(|reader| reader.has_more()) {
             self.reading.spawn_blocking(move || {
-                let batch = reader.next();
+                let batch = reader.read();
                 (reader, batch)
             });
         }
@@ -628,7 +628,7 @@ fn take_audited(runner: &mut Runner) {
     while runner.spool.wants_audited()
         && let Some(reader) = runner.audit.as_mut().filter(|reader| reader.has_more())
     {
-        match reader.next() {
+        match reader.read() {
             Ok(batch) if batch.is_empty() => {}
             Ok(batch) => runner.spool.audit(batch),
             // The next run will read it.

@@ -70,7 +70,7 @@ async fn spooled(node: &Node, count: usize) -> (Vec<DecisionRecord>, Vec<Outcome
     let reading = async {
         while decisions.len() + outcomes.len() < count {
             tokio::task::yield_now().await;
-            let Batch { decisions: d, outcomes: o, damaged, .. } = reader.next().unwrap();
+            let Batch { decisions: d, outcomes: o, damaged, .. } = reader.read().unwrap();
             assert_eq!(damaged, 0);
             decisions.extend(d);
             outcomes.extend(o);

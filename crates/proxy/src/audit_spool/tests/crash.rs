@@ -52,7 +52,7 @@ fn live(steps: Vec<Step>) {
                 let mut reader = current.reader();
                 let mut batches = Vec::new();
                 while reader.has_more() {
-                    batches.push(reader.next().unwrap());
+                    batches.push(reader.read().unwrap());
                 }
                 if !batches.is_empty() {
                     let last = upto.index(batches.len());

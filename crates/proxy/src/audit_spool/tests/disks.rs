@@ -4,7 +4,7 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex,
+        Arc, Condvar, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
 };
@@ -27,8 +27,9 @@ pub(super) struct TestDisk(Arc<State>);
 #[derive(Default)]
 struct State {
     faults: Mutex<Vec<Fault>>,
-    /// Held by a test that wants syncs to wait.
-    gate: Mutex<()>,
+    /// A test wants syncs to wait.
+    held: Mutex<bool>,
+    released: Condvar,
     syncs: AtomicUsize,
     /// Bytes of each file that a power loss leaves, once its name is safe.
     safe: Mutex<HashMap<PathBuf, (u64, bool)>>,
@@ -52,8 +53,9 @@ impl TestDisk {
     }
 
     /// Syncs wait until this is dropped.
-    pub(super) fn hold_syncs(&self) -> std::sync::MutexGuard<'_, ()> {
-        self.0.gate.lock().unwrap()
+    pub(super) fn hold_syncs(&self) -> Gate {
+        *self.0.held.lock().unwrap() = true;
+        Gate(self.0.clone())
     }
 
     /// Syncs begun.
@@ -72,6 +74,16 @@ impl TestDisk {
                 fs::OpenOptions::new().write(true).open(path).unwrap().set_len(safe + beyond).unwrap();
             }
         }
+    }
+}
+
+/// Syncs wait.
+pub(super) struct Gate(Arc<State>);
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        *self.0.held.lock().unwrap() = false;
+        self.0.released.notify_all();
     }
 }
 
@@ -118,7 +130,7 @@ impl SegmentFile for TestFile {
 
     fn sync(&mut self) -> io::Result<()> {
         self.state.syncs.fetch_add(1, Ordering::SeqCst);
-        drop(self.state.gate.lock());
+        drop(self.state.released.wait_while(self.state.held.lock().unwrap(), |held| *held).unwrap());
         if self.state.meets(|fault| *fault == Fault::Sync).is_some() {
             return Err(io::Error::other("the disk is broken"));
         }
