@@ -75,9 +75,9 @@ pub struct TokenRefusal {
     pub status: u16,
     /// The rule that came nearest to accepting it.
     pub rule: Option<RuleIndex>,
-    /// `<namespace>/<name>` of that rule's document; else empty.
+    /// `<namespace>/<name>` of that rule's document, or of the only one; else empty.
     pub document: String,
-    /// That rule's issuer; else empty.
+    /// Its issuer; else empty.
     pub issuer: String,
     /// Where the token stands.
     pub place: String,
@@ -236,7 +236,9 @@ impl TokenRules {
         rule: Option<RuleIndex>,
         fault: TokenFault,
     ) -> Box<TokenRefusal> {
-        let named = rule.and_then(|index| self.rule(index));
+        // What was unreadable or too old was for the only issuer there is.
+        let only = || self.rules.first().filter(|_| self.rules.len() == 1 && fault != TokenFault::Issuer);
+        let named = rule.and_then(|index| self.rule(index)).or_else(only);
         let place = found.get(token).and_then(|one| self.places.get(one.place));
         let status = match (self.semantics, fault) {
             (Semantics::Istio, TokenFault::Audience) => 403,

@@ -3,7 +3,7 @@ use std::{borrow::Cow, cmp::Ordering, fmt};
 
 use http::{
     HeaderMap, HeaderName, HeaderValue,
-    header::{COOKIE, Entry},
+    header::{AUTHORIZATION, COOKIE, Entry},
 };
 
 /// A place where a token may stand.
@@ -53,8 +53,21 @@ impl Place {
     ) {
         match self {
             Self::Header { name, prefix } => {
-                for value in headers.get_all(name) {
-                    found.extend(in_header(value, prefix).map(|(token, plain)| Found { place, token, plain }));
+                let lines = headers.get_all(name).iter().map(HeaderValue::as_bytes);
+                if *name == AUTHORIZATION && headers.get_all(name).iter().nth(1).is_some() {
+                    // To Envoy these are one line.
+                    let joined = lines.collect::<Vec<_>>().join(b",".as_slice());
+                    found.extend(in_header(&joined, prefix).map(|(token, plain)| {
+                        let token = token.map(|token| Cow::Owned(token.to_owned()));
+                        Found { place, token, plain }
+                    }));
+                    return;
+                }
+                for line in lines {
+                    found.extend(in_header(line, prefix).map(|(token, plain)| {
+                        let token = token.map(Cow::Borrowed);
+                        Found { place, token, plain }
+                    }));
                 }
             }
             Self::Param(name) => {
@@ -119,10 +132,10 @@ impl fmt::Display for Place {
 
 /// The token in a header, and whether Envoy would read it so: the prefix may stand anywhere in the value and minds the
 /// case; what follows it up to the first character of base64url is skipped. `None` when there is no token.
-fn in_header<'a>(value: &'a HeaderValue, prefix: &str) -> Option<(Option<Cow<'a, str>>, bool)> {
-    let Ok(text) = std::str::from_utf8(value.as_bytes()) else { return Some((None, prefix.is_empty())) };
+fn in_header<'a>(value: &'a [u8], prefix: &str) -> Option<(Option<&'a str>, bool)> {
+    let Ok(text) = std::str::from_utf8(value) else { return Some((None, prefix.is_empty())) };
     if prefix.is_empty() {
-        return Some((Some(Cow::Borrowed(text)), true));
+        return Some((Some(text), true));
     }
     let Some(at) = text.find(prefix) else {
         // `bearer …`, and `Bearer` without anything after it.
@@ -132,10 +145,7 @@ fn in_header<'a>(value: &'a HeaderValue, prefix: &str) -> Option<(Option<Cow<'a,
     };
     let rest = text.get(at + prefix.len()..).unwrap_or_default();
     let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    match rest.find(legal) {
-        Some(start) => Some((rest.get(start..).map(Cow::Borrowed), true)),
-        None => Some((None, true)),
-    }
+    Some((rest.find(legal).and_then(|start| rest.get(start..)), true))
 }
 
 /// The parameters of a query, as they stand in it.

@@ -152,6 +152,7 @@ fn default_places() {
          GET | authorization: Bearer <i> | authorization: Bearer <i by j>
          GET | authorization: Bearer <i by j> | authorization: Bearer <i>
          GET | authorization: Bearer <i> | authorization: Basic dXNlcg==
+         GET | authorization: Basic dXNlcg== | authorization: Bearer <i>
          GET | authorization: Bearer <i> | ?access_token=<i by j>
          GET | authorization: Bearer <i by j> | ?access_token=<i>
          GET | ?access_token=<i>&access_token=<i by j>
@@ -201,13 +202,14 @@ fn default_places() {
             GET | authorization: Bearer  <i>
               i/s in header authorization
             GET | authorization: Bearer <i> | authorization: Bearer <i>
-              i/s in header authorization
+              401 jwt-malformed in header authorization
             GET | authorization: Bearer <i> | authorization: Bearer <i by j>
-              401 jwt-signature in header authorization
-              istio: i/s in header authorization
+              401 jwt-malformed in header authorization
             GET | authorization: Bearer <i by j> | authorization: Bearer <i>
-              401 jwt-signature in header authorization
+              401 jwt-malformed in header authorization
             GET | authorization: Bearer <i> | authorization: Basic dXNlcg==
+              401 jwt-signature in header authorization
+            GET | authorization: Basic dXNlcg== | authorization: Bearer <i>
               i/s in header authorization
             GET | authorization: Bearer <i> | ?access_token=<i by j>
               401 jwt-signature in parameter access_token
@@ -500,9 +502,9 @@ fn claims_become_text() {
 #[test]
 fn more_tokens_than_are_read() {
     let rules = compile(Semantics::Ward, "[{issuer: i, jwks: '{\"keys\":[]}'}]");
-    let of = |count: usize| format!("GET{}", " | authorization: Bearer <i>".repeat(count));
-    assert_eq!(ask(&rules, &of(TOKENS_MAX)), "i/s in header authorization");
-    assert_eq!(ask(&rules, &of(TOKENS_MAX + 1)), "401 jwt-too-long in header authorization");
+    let of = |count: usize| format!("GET | ?{}", vec!["access_token=<i>"; count].join("&"));
+    assert_eq!(ask(&rules, &of(TOKENS_MAX)), "i/s in parameter access_token");
+    assert_eq!(ask(&rules, &of(TOKENS_MAX + 1)), "401 jwt-too-long in parameter access_token");
 }
 
 #[test]
