@@ -113,7 +113,7 @@ fn recorded(id: &str, control: Control) -> anyhow::Result<Report> {
     let proposal = propose(&in_force.files, &model, &asked, &answer);
     let mut report = Report::new(&asked, answer, proposal);
     report.remark = if before.is_some() && !record.token_issuer.is_empty() {
-        Some(format!("The token says that it is of {}. Of a refused token nothing else is kept.", record.token_issuer))
+        Some(format!("It was checked as a token of {}. Of a refused token nothing else is kept.", record.token_issuer))
     } else if record.revision != in_force.revision {
         let (then, now) = (record.revision, in_force.revision);
         Some(format!(

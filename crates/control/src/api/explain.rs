@@ -63,7 +63,7 @@ fn refused(row: &DecisionRow) -> String {
     };
     let token = match row.token_issuer.as_str() {
         "" => String::new(),
-        issuer => format!("; the token says that it is of {issuer}"),
+        issuer => format!("; it was checked as a token of {issuer}"),
     };
     format!("{request} is answered {} before any policy is asked: {meaning}{token}", row.status)
 }
