@@ -102,6 +102,7 @@ pub const CODES: &[(&str, &str)] = &[
     ("second-model", "nouns outside ward.yaml"),
     ("unknown-kind", "a resource that Ward does not know"),
     ("undeclared-allow", "an ALLOW policy that could widen the declared flows"),
+    ("undeclared-token", "a RequestAuthentication that could widen which tokens of the mesh's issuers count"),
     ("bad-policy", "a policy that the engine does not understand, or that cannot do what it seems to"),
     ("selects-nothing", "a policy that selects no node of the model"),
 ];

@@ -1476,16 +1476,22 @@ fn request_authentication_beside_a_model() {
             error[bad-value] policy.yaml6:143 `'{"keys": []}'` `jwks` holds no key, so that no token would be good; write the issuer's public keys (RFC 7517)
         "#]],
     );
-    check_resource(&document("login", "istio-system", "  jwtRules: []"), expect![[r#"
+    check_resource(
+        &document("login", "istio-system", "  jwtRules: []"),
+        expect![[r#"
         warning[selects-nothing] policy.yaml3:1 `metadata` no node under Ward in namespace `istio-system` is selected; the root namespace is `ward-system`: write that, or `mesh: { root_namespace: istio-system }`
         error[bad-value] policy.yaml5:3 `jwtRules` `jwtRules` holds nothing; name issuers, or leave it out
-    "#]]);
+    "#]],
+    );
     // GHSA-fgw5-hp8f-xfhc: a document alone does not make Ward ask inside its own network; the mesh's own words do.
     let inside =
         document("login", "inside", "  jwtRules: [{ issuer: i, jwksUri: 'https://localhost:8443/jwks.json' }]");
-    check_resource(&inside, expect![[r#"
+    check_resource(
+        &inside,
+        expect![[r#"
         error[private-address] policy.yaml5:36 `'https://localhost:8443/jwks.json'` `localhost` is no public address; declare an issuer with this `jwks_uri` under `mesh: { issuers: … }` if that is meant
-    "#]]);
+    "#]],
+    );
     check_files(&[("policy.yaml", &inside), ("ward.yaml", &format!("{BASE}{ISSUERS}{NODES}"))], expect![[""]]);
 }
 
@@ -1525,6 +1531,32 @@ fn attached_policies() {
         expect![[r#"
             warning[not-enforced] policy.yaml4:17 `CUSTOM` no external provider can be asked yet, so this CUSTOM policy denies what it matches; write `action: DENY` if that is meant
             error[selects-nothing] policy.yaml4:50 `selector` no node under Ward in namespace `inside` is selected; workloads have the label `app: <node>`, in namespaces `inside`
+        "#]],
+    );
+}
+
+/// A document beside the model makes no tokens of the mesh's issuers.
+#[test]
+fn tokens_of_the_mesh_are_its_own() {
+    let mesh = "mesh: { issuers: { shop: { issuer: https://shop.example, jwks_uri: https://shop.example/keys, audiences: [a, b] } } }\n";
+    let check = |rule: &str, expect: Expect| {
+        let document = format!(
+            "apiVersion: security.istio.io/v1\nkind: RequestAuthentication\nmetadata: {{ name: x, namespace: inside }}\nspec: {{ jwtRules: [{rule}] }}\n"
+        );
+        check_files(&[("tokens.yaml", &document), ("ward.yaml", &format!("{BASE}{mesh}{NODES}"))], expect);
+    };
+    check(
+        "{ issuer: https://shop.example, jwksUri: https://shop.example/keys, audiences: [a], outputClaimToHeaders: [{ header: x-user, claim: sub }] }, { issuer: other, jwksUri: https://other.example }",
+        expect![[""]],
+    );
+    check(
+        "{ issuer: https://shop.example, jwks: '{\"keys\": [{\"kty\": \"EC\"}]}', audiences: [a] }, { issuer: https://shop.example, jwksUri: https://shop.example/other, audiences: [a] }, { jwksUri: https://other.example }, { issuer: https://shop.example, jwksUri: https://shop.example/keys }, { issuer: https://shop.example, jwksUri: https://shop.example/keys, audiences: [c] }",
+        expect![[r#"
+            error[undeclared-token] tokens.yaml4:30 `https://shop.example` whoever has these keys could make tokens of `shop`, an issuer of the mesh; write the keys of `mesh.issuers.shop`, or leave the rule out: its flows have it already
+            error[undeclared-token] tokens.yaml4:115 `https://shop.example` whoever has these keys could make tokens of `shop`, an issuer of the mesh; write the keys of `mesh.issuers.shop`, or leave the rule out: its flows have it already
+            error[undeclared-token] tokens.yaml4:192 `{ jwksUri: https://other.example }` a rule for any issuer also takes tokens that say they are of `shop`; write its `issuer`
+            error[undeclared-token] tokens.yaml4:238 `https://shop.example` tokens of `shop` count for a, b only; write `audiences: [a, b]`
+            error[undeclared-token] tokens.yaml4:308 `https://shop.example` tokens of `shop` count for a, b only; write `audiences: [a, b]`
         "#]],
     );
 }

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     Auth, Claim, Flow, Issuer, KeyAddress, KeySource, Model, Name, Node, NodeKind, Reach, Role, TokenNeed, closest,
-    istio::{JwtHeader, RequestAuthentication},
+    istio::{JwtHeader, JwtRule, RequestAuthentication},
 };
 
 /// Most issuers of a mesh.
@@ -349,6 +349,12 @@ pub(crate) fn beside(p: &mut Problems<'_>, item: &Item<'_>, document: &RequestAu
         })
         .collect();
     let rules = item.get("spec").and_then(|s| s.get("jwtRules")).map(|i| i.elements()).unwrap_or_default();
+    // Where a rule could not be read the two lists do not go together, and the document is refused anyway.
+    for (rule, read) in
+        rules.iter().zip(&document.spec.jwt_rules).filter(|_| rules.len() == document.spec.jwt_rules.len())
+    {
+        widens(p, rule, read, model);
+    }
     for rule in rules {
         let found = rule.get("jwksUri").or_else(|| rule.get("jwks_uri"));
         let Some(uri) = found else {
@@ -366,5 +372,32 @@ pub(crate) fn beside(p: &mut Problems<'_>, item: &Item<'_>, document: &RequestAu
             let help = "declare an issuer with this `jwks_uri` under `mesh: { issuers: … }` if that is meant";
             p.error("private-address", &uri.at(), message, help.to_owned());
         }
+    }
+}
+
+/// Flows that need a token of the mesh's issuer ask for its name only, and a second rule for that name adds up with the
+/// first: with other keys whoever holds these could make the tokens, with other audiences tokens for others would count.
+fn widens(p: &mut Problems<'_>, item: &Item<'_>, rule: &JwtRule, model: &Model) {
+    let any = rule.issuer.is_empty();
+    let Some((name, issuer)) = model.mesh.issuers.iter().find(|(_, one)| any || one.issuer == rule.issuer) else {
+        return;
+    };
+    let same_keys = match &issuer.keys {
+        KeySource::Address(address) => rule.jwks.is_none() && rule.jwks_uri.as_ref() == Some(address),
+        KeySource::Inline(keys) => rule.jwks.as_ref() == Some(keys),
+    };
+    let same_audiences = issuer.audiences.is_empty()
+        || (!rule.audiences.is_empty() && rule.audiences.iter().all(|one| issuer.audiences.contains(one)));
+    let at = item.get("issuer").unwrap_or_else(|| item.clone()).at();
+    if any {
+        let message = format!("a rule for any issuer also takes tokens that say they are of `{name}`");
+        p.error("undeclared-token", &at, message, "write its `issuer`".to_owned());
+    } else if !same_keys {
+        let message = format!("whoever has these keys could make tokens of `{name}`, an issuer of the mesh");
+        let help = format!("write the keys of `mesh.issuers.{name}`, or leave the rule out: its flows have it already");
+        p.error("undeclared-token", &at, message, help);
+    } else if !same_audiences {
+        let message = format!("tokens of `{name}` count for {} only", issuer.audiences.join(", "));
+        p.error("undeclared-token", &at, message, format!("write `audiences: [{}]`", issuer.audiences.join(", ")));
     }
 }
