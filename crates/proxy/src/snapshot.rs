@@ -9,11 +9,7 @@ use std::{
 };
 
 use identity::{Bundle, ClientOptions, PrivateKey, ServerOptions, Svid};
-use model::{
-    SpiffeId,
-    allow::PathPattern,
-    istio::{AUDIT_ANNOTATION, Action, AuthorizationPolicy},
-};
+use model::{SpiffeId, allow::PathPattern};
 use policy::{RuleSet, Semantics};
 use rustls::{
     ClientConfig, ServerConfig,
@@ -21,7 +17,10 @@ use rustls::{
 };
 use wire::v1::resources as wire_resources;
 
+use self::policies::{is_strict, subject};
 use crate::{settings::Settings, tokens::Tokens};
+
+mod policies;
 
 /// What a control plane or a static file tells a proxy.
 #[derive(Clone, Debug, Default)]
@@ -568,85 +567,6 @@ impl Compiler<'_> {
             flow: route.flow.as_str().into(),
         })
     }
-
-    fn documents(&mut self, policies: &[wire_resources::Policy]) -> Vec<AuthorizationPolicy> {
-        let mut documents = Vec::new();
-        for (i, policy) in policies.iter().enumerate() {
-            match serde_json::from_str::<AuthorizationPolicy>(&policy.document) {
-                Ok(document) => documents.push(document),
-                Err(e) => self.error(format!("policies[{i}]"), format!("`{}`: {e}", policy.name)),
-            }
-        }
-        documents
-    }
-
-    fn policies(
-        &mut self,
-        semantics: Semantics,
-        subject: &policy::Workload,
-        documents: &[AuthorizationPolicy],
-    ) -> (Option<RuleSet>, Admitted) {
-        match RuleSet::compile_as(semantics, subject, documents) {
-            Ok(rules) => {
-                let admitted = admitted(&rules, subject, documents);
-                (Some(rules), admitted)
-            }
-            Err(errors) => {
-                for error in errors {
-                    self.error("policies", error);
-                }
-                (None, Admitted::Only(BTreeSet::new()))
-            }
-        }
-    }
-}
-
-/// What policies select, and how they name peers.
-fn subject(workload: &wire_resources::Workload, trust_domain: &str) -> policy::Workload {
-    policy::Workload {
-        namespace: workload.namespace.clone(),
-        labels: workload.labels.clone().into_iter().collect(),
-        root_namespace: workload.root_namespace.clone(),
-        trust_domain: trust_domain.to_owned(),
-        aliases: workload.aliases.clone(),
-    }
-}
-
-/// Whether a policy asks that no request pass without a durable record.
-fn is_strict(document: &str) -> bool {
-    // One that cannot be read is refused elsewhere.
-    let document = serde_json::from_str::<AuthorizationPolicy>(document).ok();
-    let level = document.as_ref().and_then(|d| d.metadata.annotations.get(AUDIT_ANNOTATION));
-    level.is_some_and(|level| matches!(level.as_str(), "strict" | "critical"))
-}
-
-/// Over-approximates on purpose: every request is decided again anyway; this only says whose open connections are
-/// certainly without any right.
-fn admitted(rules: &RuleSet, subject: &policy::Workload, documents: &[AuthorizationPolicy]) -> Admitted {
-    // No ALLOW policy that counts: dry runs do not.
-    if rules.allows_by_default() {
-        return Admitted::Anyone;
-    }
-    let mut set = BTreeSet::new();
-    for rule in documents.iter().filter(|d| d.spec.action == Action::Allow).flat_map(|d| &d.spec.rules) {
-        if rule.from.is_empty() {
-            return Admitted::Anyone;
-        }
-        for from in &rule.from {
-            if from.source.principals.is_empty() || from.source.principals.iter().any(|p| p.contains('*')) {
-                return Admitted::Anyone;
-            }
-            for principal in &from.source.principals {
-                let principal = principal.strip_prefix("spiffe://").unwrap_or(principal);
-                set.insert(format!("spiffe://{principal}"));
-                // Aliases, and `cluster.local`, mean the own trust domain too.
-                if let Some((_, path)) = principal.split_once('/') {
-                    set.insert(format!("spiffe://{}/{path}", subject.trust_domain));
-                }
-            }
-        }
-    }
-    Admitted::Only(set)
 }
 
 fn read_certificate(cert: &Path, key: &Path) -> Result<ServerCertificate, String> {

@@ -137,7 +137,7 @@ impl Tokens {
             Err(refusal) => {
                 // What is let through in a dry run holds no claims of the caller's making either.
                 let query = self.rules.rewrite(&Admission::default(), &mut headers, ask.query).map(Cow::into_owned);
-                return Err(Examined::Refused(refusal, Rewritten { headers, query }));
+                return Err(Examined::Refused(refusal, Box::new(Rewritten { headers, query })));
             }
         };
         let query = self.rules.rewrite(&admission, &mut headers, ask.query).map(Cow::into_owned);
@@ -164,7 +164,7 @@ pub(crate) enum Examined {
     /// Its headers cannot be held.
     Malformed,
     /// The token is no good; and what a dry run passes on.
-    Refused(Box<TokenRefusal>, Rewritten),
+    Refused(Box<TokenRefusal>, Box<Rewritten>),
 }
 
 /// Keys, if they are of use.
@@ -287,7 +287,7 @@ impl Session {
         };
         let id = self.refused_token(view, ask, port, &refused);
         if view.snapshot.dry_run {
-            let rewritten = Some(rewritten);
+            let rewritten = Some(*rewritten);
             return Ok(Some(Box::new(Passport { admission: None, rewritten, let_through: Some(id) })));
         }
         let fault = Fault::Token(refused.status, refused.fault.as_str());
