@@ -97,11 +97,37 @@ pub struct Start {
 pub struct Closure {
     /// Every derivation, in the order made: breadth first, those without assumptions before the others.
     pub steps: Vec<Step>,
-    /// The derivations of each fact, first one first.
-    facts: HashMap<Fact, Vec<StepId>>,
+    numbers: Numbers,
+    /// Where the derivations of each fact begin in `order`, and where the last one's end.
+    starts: Vec<usize>,
+    /// Steps by fact, those of one fact in the order made.
+    order: Vec<StepId>,
     /// Facts that hold only under an assumption.
-    assumed: HashSet<Fact>,
+    assumed: Vec<bool>,
     uses: HashSet<By>,
+}
+
+/// Facts as numbers from 0, so that what is known of each is one look into a list.
+#[derive(Clone, Copy)]
+struct Numbers {
+    zones: usize,
+    nodes: usize,
+    data: usize,
+}
+
+impl Numbers {
+    fn of(self, fact: Fact) -> usize {
+        match fact {
+            Fact::Stand(zone) => zone,
+            Fact::Reach(node) => self.zones + node,
+            Fact::Control(node) => self.zones + self.nodes + node,
+            Fact::Hold(datum) => self.zones + 2 * self.nodes + datum,
+        }
+    }
+
+    fn count(self) -> usize {
+        self.zones + 2 * self.nodes + self.data
+    }
 }
 
 impl Start {
@@ -124,35 +150,59 @@ impl Closure {
         run.exhaust();
         if start.entries {
             run.entries = true;
-            let reached: Vec<NodeId> = (0..view.nodes.len()).filter(|n| run.done.contains(&Fact::Reach(*n))).collect();
+            let reached: Vec<NodeId> = (0..view.nodes.len()).filter(|n| run.is_done(Fact::Reach(*n))).collect();
             run.assuming = true;
             for node in reached {
                 run.enter(node);
             }
             run.exhaust();
         }
-        let uses = run.steps.iter().map(|s| s.by).collect();
-        Self { steps: run.steps, facts: run.facts, assumed: run.assumed, uses }
+        let lacks = |by: &By| {
+            !matches!(
+                by,
+                By::Given | By::Lies | By::Party(_) | By::Flow(_) | By::Forwarded(_) | By::Inside(_) | By::Moved(_)
+            )
+        };
+        let uses = run.steps.iter().map(|s| s.by).filter(lacks).collect();
+        // Counting sort: how many derivations each fact has, where they begin, and then each in its place.
+        let numbers = run.numbers;
+        let mut starts = vec![0; numbers.count() + 1];
+        for step in &run.steps {
+            starts[numbers.of(step.fact) + 1] += 1;
+        }
+        for fact in 0..numbers.count() {
+            starts[fact + 1] += starts[fact];
+        }
+        let (mut next, mut order) = (starts.clone(), vec![0; run.steps.len()]);
+        for (id, step) in run.steps.iter().enumerate() {
+            let place = &mut next[numbers.of(step.fact)];
+            order[*place] = id;
+            *place += 1;
+        }
+        Self { steps: run.steps, numbers, starts, order, assumed: run.assumed, uses }
     }
 
     /// Whether it follows.
     pub fn has(&self, fact: Fact) -> bool {
-        self.facts.contains_key(&fact)
+        self.derivations(fact).next().is_some()
     }
 
     /// Whether it follows only when an entry is assumed.
     pub fn is_assumed(&self, fact: Fact) -> bool {
-        self.assumed.contains(&fact)
+        self.assumed.get(self.numbers.of(fact)) == Some(&true)
     }
 
-    /// Whether something is derived this way.
+    /// Whether something is derived this way. Only ways that a change of a guarantee takes away are known: not flows, nor
+    /// what a node has.
     pub fn uses(&self, by: By) -> bool {
         self.uses.contains(&by)
     }
 
     /// Every derivation of a fact, the first one first.
     pub fn derivations(&self, fact: Fact) -> impl Iterator<Item = &Step> {
-        self.facts.get(&fact).into_iter().flatten().filter_map(|id| self.steps.get(*id))
+        let fact = self.numbers.of(fact);
+        let range = self.starts.get(fact).zip(self.starts.get(fact + 1)).map_or(0..0, |(from, to)| *from..*to);
+        self.order.get(range).into_iter().flatten().filter_map(|id| self.steps.get(*id))
     }
 
     /// The steps that lead to a fact by first derivations, premises before what follows from them, each once.
@@ -183,11 +233,12 @@ struct Run<'v, 'm> {
     /// Services whose requests come from outside with nothing to filter them.
     unguarded: Vec<bool>,
     steps: Vec<Step>,
-    facts: HashMap<Fact, Vec<StepId>>,
-    assumed: HashSet<Fact>,
+    numbers: Numbers,
+    known: Vec<bool>,
+    assumed: Vec<bool>,
     queue: VecDeque<Fact>,
     /// Facts whose consequences were drawn.
-    done: HashSet<Fact>,
+    done: Vec<bool>,
     entries: bool,
     assuming: bool,
 }
@@ -208,46 +259,50 @@ impl<'v, 'm> Run<'v, 'm> {
                 parties[zone].push(flow);
             }
         }
+        let numbers = Numbers { zones: zones.len(), nodes: view.nodes.len(), data: view.data.len() };
         Self {
             view,
+            numbers,
             zones,
             parents,
             exposed,
             parties,
             unguarded: unguarded(view),
             steps: Vec::new(),
-            facts: HashMap::new(),
-            assumed: HashSet::new(),
+            known: vec![false; numbers.count()],
+            assumed: vec![false; numbers.count()],
             queue: VecDeque::new(),
-            done: HashSet::new(),
+            done: vec![false; numbers.count()],
             entries: false,
             assuming: false,
         }
     }
 
     fn derive(&mut self, fact: Fact, by: By, from: [Option<Fact>; 2]) {
-        let id = self.steps.len();
+        let number = self.numbers.of(fact);
         self.steps.push(Step { fact, by, from });
-        let derivations = self.facts.entry(fact).or_default();
-        derivations.push(id);
-        if derivations.len() == 1 {
-            if self.assuming {
-                self.assumed.insert(fact);
-            }
+        if !std::mem::replace(&mut self.known[number], true) {
+            self.assumed[number] = self.assuming;
             self.queue.push_back(fact);
         }
     }
 
+    /// Whether what follows from it has been drawn.
+    fn is_done(&self, fact: Fact) -> bool {
+        self.done[self.numbers.of(fact)]
+    }
+
     fn exhaust(&mut self) {
         while let Some(fact) = self.queue.pop_front() {
-            self.done.insert(fact);
+            let number = self.numbers.of(fact);
+            self.done[number] = true;
             match fact {
                 Fact::Stand(zone) => self.stand(zone, fact),
                 Fact::Reach(node) => self.reach(node, fact),
                 Fact::Control(node) => self.control(node, fact),
                 Fact::Hold(datum) => {
                     for node in self.view.datum(datum).opens.clone() {
-                        if self.done.contains(&Fact::Reach(node)) {
+                        if self.is_done(Fact::Reach(node)) {
                             self.opened(datum, node);
                         }
                     }
@@ -288,7 +343,7 @@ impl<'v, 'm> Run<'v, 'm> {
             }
         }
         for secret in &of.openers {
-            if self.done.contains(&Fact::Hold(*secret)) {
+            if self.is_done(Fact::Hold(*secret)) {
                 self.opened(*secret, node);
             }
         }

@@ -244,5 +244,6 @@ fn what_each_guarantee_of_the_mended_example_is_worth() {
         flows.upload.via.local false: private-traffic-over-internet@upload medium
         flows.upload.via.auth "none": -
         flows.role-credentials.via.local false: private-traffic-over-internet@role-credentials medium
-    "#]].assert_eq(&(mutations(&found[0]).join("\n") + "\n"));
+    "#]]
+    .assert_eq(&(mutations(&found[0]).join("\n") + "\n"));
 }

@@ -1,4 +1,6 @@
 //! Data that are taken and used by nobody.
+use std::collections::HashSet;
+
 use model::{Class, NodeKind};
 use time::Date;
 
@@ -69,9 +71,10 @@ fn check(view: &View<'_>, _: Date) -> Vec<Found> {
 /// Where a datum comes to and is not carried further.
 fn ends(view: &View<'_>, datum: DataId) -> Vec<NodeId> {
     let of = view.datum(datum);
+    let onward: HashSet<NodeId> = of.carried.iter().map(|f| view.flow(*f).from).collect();
     let mut all: Vec<NodeId> = of.carried.iter().map(|f| view.flow(*f).to).collect();
     all.sort_unstable();
     all.dedup();
-    all.retain(|n| !of.carried.iter().any(|f| view.flow(*f).from == *n));
+    all.retain(|n| !onward.contains(n));
     all
 }
