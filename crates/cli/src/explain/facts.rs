@@ -108,7 +108,6 @@ impl Asked {
             destination_ip: record.destination_ip.parse().ok(),
             port: Some(record.port),
             protocol: if record.protocol == "tcp" { Protocol::Tcp } else { Protocol::Http },
-            ..Arrival::default()
         };
         let from = arrival.peer.as_deref().and_then(|peer| caller(model, peer));
         Ok(Self { node: record.node.clone(), from, arrival, recorded: true })
