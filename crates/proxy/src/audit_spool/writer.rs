@@ -26,6 +26,8 @@ use super::{
 const COMMIT_BYTES_MAX: usize = 1024 * 1024;
 /// A directory that cannot be read is tried again after this.
 const RECOVER_AGAIN: Duration = Duration::from_secs(1);
+/// How long records that nobody waits for wait for others.
+const LINGER: Duration = Duration::from_millis(50);
 /// A segment that nobody needs any more is removed from this size on, although there would be room in it.
 const REMOVE_FROM: u64 = 64 * 1024;
 
@@ -113,14 +115,13 @@ impl Writer {
             };
             let mut batch = Vec::new();
             let mut bytes = 0;
-            for command in std::iter::once(first).chain(commands.try_iter()) {
-                let Command::Keep(entry) = command else { continue };
-                if !batch.is_empty() && bytes + entry.bytes() > COMMIT_BYTES_MAX {
-                    waiting = Some(entry);
-                    break;
-                }
-                bytes += entry.bytes();
-                batch.push(entry);
+            waiting = gather(std::iter::once(first).chain(commands.try_iter()), &mut batch, &mut bytes);
+            // What nobody waits for waits for others: a sync of its own would only delay the next who does.
+            let until = daemon::instant() + LINGER;
+            while !batch.is_empty() && waiting.is_none() && batch.iter().all(|entry| entry.waiter.is_none()) {
+                let left = until.saturating_duration_since(daemon::instant());
+                let Ok(next) = commands.recv_timeout(left) else { break };
+                waiting = gather(std::iter::once(next).chain(commands.try_iter()), &mut batch, &mut bytes);
             }
             self.inner.queued.fetch_sub(batch.len(), Relaxed);
             // Whoever gave up waiting was refused, and its record would say otherwise.
@@ -323,6 +324,19 @@ impl Writer {
             }
         }
     }
+}
+
+/// Takes the records among these into a batch; returns the first that does not fit any more.
+fn gather(commands: impl Iterator<Item = Command>, batch: &mut Vec<Entry>, bytes: &mut usize) -> Option<Entry> {
+    for command in commands {
+        let Command::Keep(entry) = command else { continue };
+        if !batch.is_empty() && *bytes + entry.bytes() > COMMIT_BYTES_MAX {
+            return Some(entry);
+        }
+        *bytes += entry.bytes();
+        batch.push(entry);
+    }
+    None
 }
 
 /// A sixteenth of the bound, so that room comes back in small steps; not so little that each needs a file of its own.
