@@ -236,7 +236,7 @@ fn request_principal(value: &str) -> (Text, Text) {
     match sub {
         None if value.starts_with('*') && value != "*" => (Text::Present, Text::parse(value)),
         None if value.ends_with('*') => (Text::parse(value), Text::Present),
-        // No slash and no wildcard: a subject that is empty, which no token has.
+        // No slash and no wildcard: a subject that is there and empty.
         None => (Text::Exact(value.into()), Text::Exact("".into())),
         Some(sub) if value.starts_with('*') => (Text::parse(iss), Text::Exact(sub.into())),
         Some(sub) if value.ends_with('*') => (Text::Exact(iss.into()), Text::parse(sub)),
