@@ -56,7 +56,7 @@ async fn main() {
     let audit = orders.proxy.audit().unwrap();
     // Nobody ships here: what is on disk counts as taken.
     let taken = audit.clone();
-    tokio::spawn(async move {
+    daemon::Tasks::new().spawn(async move {
         let mut committed = taken.subscribe();
         while committed.changed().await.is_ok() {
             taken.acknowledge(u64::MAX);
