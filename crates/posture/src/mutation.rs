@@ -86,11 +86,12 @@ fn guarantees(model: &Model) -> Vec<Guarantee> {
             let rules = &["child-data-reach", "zone-descent", "secret-in-flow", "over-collection"];
             push(&["nodes", name, "reads"], None, rules);
         }
-        if !node.under_ward() && node.exposed_to.is_empty() && node.kind != NodeKind::Party {
-            if let Some(outside) = model.zones.iter().find(|(_, z)| z.trust == model::Trust::None) {
-                let rules = &["public-store", "exposed-admin"];
-                push(&["nodes", name, "exposed_to"], Some(json!([outside.0.as_str()])), rules);
-            }
+        let outside = model.zones.iter().find(|(_, z)| z.trust == model::Trust::None);
+        if let Some((outside, _)) = outside.filter(|_| !node.under_ward() && node.kind != NodeKind::Party)
+            && node.exposed_to.is_empty()
+        {
+            let rules = &["public-store", "exposed-admin"];
+            push(&["nodes", name, "exposed_to"], Some(json!([outside.as_str()])), rules);
         }
     }
     for flow in &model.flows {

@@ -1,4 +1,5 @@
 //! A node that nothing concerns.
+use model::NodeKind;
 use time::Date;
 
 use crate::{
@@ -10,7 +11,7 @@ use crate::{
 
 pub(crate) static RULE: Rule = Rule {
     id: "dead-node",
-    when: "no flow leads to a node or from it, nobody can reach it, no secret opens it, and it approves nothing",
+    when: "no flow leads to a service or store or from it, nobody can reach it, and no secret opens it",
     mend: "switch it off and take it away, or declare what it does",
     grade: Grade::Fixed(Severity::Low),
     controls: &[pci("2.2.4")],
@@ -38,14 +39,13 @@ flows:
 };
 
 fn check(view: &View<'_>, _: Date) -> Vec<Found> {
-    let approves = |name: &model::Name| view.model.emergencies.values().any(|e| e.approvers_of.contains(name));
     let dead = view.nodes.iter().filter(|n| {
         n.inbound.is_empty()
             && n.outbound.is_empty()
             && n.openers.is_empty()
             && n.node.exposed_to.is_empty()
-            && !n.node.hostile
-            && !approves(n.name)
+            // People are not switched off; that one may do nothing is worth saying.
+            && n.node.kind != NodeKind::Party
     });
     dead.map(|of| {
         let path = ["nodes", of.name.as_str()];

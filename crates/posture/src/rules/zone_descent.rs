@@ -11,7 +11,7 @@ use crate::{
 
 pub(crate) static RULE: Rule = Rule {
     id: "zone-descent",
-    when: "confidential or restricted data go to a node in a less trusted zone with no `transform`, and it is not a party that states its need (`reads`) or asked for its own",
+    when: "confidential or restricted data go to a node in a less trusted zone with no `transform`, and it is no proxy, states no need (`reads`) and is no party that asked for its own; a store's `holds` is no need",
     mend: "send less: pseudonyms, sums, a token in place of the thing, and say so: `via: { transform: … }`",
     grade: Grade::Table(Lack::Need),
     controls: &[pci("1.4.4"), soc2("CC6.7"), gdpr("25")],
@@ -20,7 +20,7 @@ zones: { lab: { trust: low }, core: { trust: high } }
 data: { record: { class: confidential } }
 nodes:
   records: { kind: service, zone: core, logs: true }
-  research: { kind: service, zone: lab, auth: token, reads: [record] }
+  research: { kind: service, zone: lab, auth: token }
 flows:
   - { id: study, from: records, to: research, carries: [record], via: { tls: \"1.3\" } }
 ",
@@ -30,9 +30,18 @@ zones: { lab: { trust: low }, core: { trust: high } }
 data: { record: { class: confidential } }
 nodes:
   records: { kind: service, zone: core }
-  research: { kind: service, zone: lab, auth: token, reads: [record] }
+  research: { kind: service, zone: lab, auth: token }
 flows:
   - { id: study, from: records, to: research, carries: [record], via: { tls: \"1.3\", transform: k5 } }
+",
+        "
+zones: { lab: { trust: low }, core: { trust: high } }
+data: { record: { class: confidential } }
+nodes:
+  records: { kind: service, zone: core }
+  desk: { kind: service, zone: lab, auth: token, reads: [record] }
+flows:
+  - { id: look, from: desk, to: records, returns: [record], via: { mtls: true } }
 ",
         "
 zones: { internet: { trust: none }, core: {} }
@@ -72,7 +81,7 @@ fn check(view: &View<'_>, _: Date) -> Vec<Found> {
         found.push(
             Found::new(&flow.id, severity, why)
                 .fix(
-                    "send pseudonyms, sums or tokens in place of the data",
+                    "send pseudonyms, sums or tokens in place of the data, or state why it is needed",
                     [set(&["flows", flow.id.as_str(), "via", "transform"], "pseudonyms")],
                 )
                 .at(&["flows", flow.id.as_str()])
@@ -90,7 +99,11 @@ fn falls(view: &View<'_>, of: &FlowView<'_>, to: NodeId, data: &[DataId], asked:
     if party && asked && of.proven {
         return Vec::new();
     }
-    let needs = |d: &DataId| party && (node.reads.contains(d) || node.holds.contains(d));
+    // A proxy passes things on and has no need of its own.
+    if node.node.role.is_some() {
+        return Vec::new();
+    }
+    let needs = |d: &DataId| node.reads.contains(d) || !node.keeps() && node.holds.contains(d);
     let grave = |d: &DataId| matches!(view.class(*d), Class::Confidential | Class::Restricted);
     data.iter().copied().filter(|d| grave(d) && !needs(d)).collect()
 }
