@@ -167,15 +167,17 @@ impl Draft<'_> {
         if misses.contains(&"port") {
             return self.new_flow(&from, entry.as_deref());
         }
-        let about_token = |word: &str| word == "token" || word.starts_with("claims");
-        if misses.iter().any(|word| about_token(word)) {
-            let wanted = rule.into_iter().flat_map(RuleReport::misses).filter(|miss| about_token(miss.word()));
-            let wanted: Vec<String> = wanted
-                .map(|miss| match miss.word() {
-                    "token" => format!("of {}", miss.wanted_words()),
-                    claim => format!("with {claim} {}", miss.wanted_words()),
-                })
-                .collect();
+        let token_misses = || rule.into_iter().flat_map(RuleReport::misses).filter(|miss| is_about_token(miss.word()));
+        let mut wanted = Vec::new();
+        for miss in token_misses() {
+            match (miss.word(), &miss.got) {
+                // Whoever has a token with another value of a claim is let in by naming that value too.
+                (word, Some(got)) if word != "token" && !miss.negated && self.widen(flow, word, got) => {}
+                ("token", _) => wanted.push(format!("of {}", miss.wanted_words())),
+                (claim, _) => wanted.push(format!("with {claim} {}", miss.wanted_words())),
+            }
+        }
+        if !wanted.is_empty() {
             self.note(format!(
                 "Flow `{}` asks for a token {}: the caller must send one. What is asked for stands in the flow's `via.jwt`.",
                 flow.id,
@@ -279,6 +281,31 @@ impl Draft<'_> {
         self.proposal.changes.push(change);
     }
 
+    /// Adds a value to a claim of `via.jwt`; false where the claim does not stand there.
+    fn widen(&mut self, flow: &Flow, word: &str, got: &str) -> bool {
+        let id = flow.id.as_str();
+        let names: Vec<&str> = word.split(['[', ']']).skip(1).filter(|name| !name.is_empty()).collect();
+        let Some(flows) = self.flows() else { return false };
+        let Some(found) = flows.iter_mut().find(|found| found.get("id").and_then(Value::as_str) == Some(id)) else {
+            return false;
+        };
+        let Some(jwt) = found.get_mut("via").and_then(|via| via.get_mut("jwt")) else { return false };
+        let claims = jwt.get_mut("claims");
+        let Some(values) = names.iter().try_fold(claims, |at, name| at.map(|at| at.get_mut(*name))).flatten() else {
+            return false;
+        };
+        let mut all = match values.take() {
+            Value::Array(all) => all,
+            one => vec![one],
+        };
+        all.push(json!(got));
+        *values = Value::Array(all);
+        let yaml = format!("flows:\n  - id: {id}\n    via:\n      jwt: {jwt}\n");
+        let what = format!("flow `{id}`: let tokens with {word} {got} in too");
+        self.proposal.changes.push(Change { file: "ward.yaml".to_owned(), what, yaml });
+        true
+    }
+
     /// A gateway that may be asked must also know where to send the request.
     fn onward(&mut self, entry: &str) {
         let (model, node) = (self.model, self.asked.node.as_str());
@@ -345,6 +372,10 @@ fn set(object: &mut Value, key: &str, value: Value) {
     if let Some(object) = object.as_object_mut() {
         object.insert(key.to_owned(), value);
     }
+}
+
+fn is_about_token(word: &str) -> bool {
+    word == "token" || word.starts_with("claims")
 }
 
 fn is_model(document: &Value) -> bool {

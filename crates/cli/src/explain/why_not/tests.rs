@@ -7,6 +7,7 @@ use super::*;
 const MODEL: &str = r#"
 ward: 1
 model: shop
+mesh: { issuers: { shop: { issuer: https://shop.example, jwks_uri: https://keys.example/ } } }
 zones: { internet: { trust: none }, edge: {}, shop: {}, pci: { in: shop } }
 data: { card: { class: restricted }, order: { class: internal } }
 nodes:
@@ -23,6 +24,7 @@ flows:
   - { id: charge, from: orders, to: payments, carries: [card], via: { allow: ["POST /charges"] } }
   - { id: refund, from: orders, to: payments, carries: [card], standby: true, via: { allow: ["POST /refunds/{*}"] } }
   - { id: save, from: orders, to: orders-db, carries: [order] }
+  - { id: refunds, from: gateway, to: ledger, via: { port: 9090, jwt: { issuer: shop, claims: { role: [staff] } }, allow: ["POST /refunds"] } }
   - { id: book, from: payments, to: ledger, carries: [order], via: { port: 8080, allow: ["POST /entries"] } }
 emergencies:
   give-back: { flows: [refund], approvers: { any: 1, of: [boss] }, max: 30m, audit: critical }
@@ -183,11 +185,17 @@ fn another_port() {
         Question { from: "payments", to: "ledger", method: Some("GET"), port: Some(9090), ..Question::default() };
     expect![[r#"
         denied (no-rule-matched)
-        no rule allows GET / from payments; there is one:
+        no rule allows GET / from payments; the nearest:
         1. flow `book` (policy pci/flow-book, rule 0)
              port    wanted 8080      got 9090
              method  wanted POST      got GET
              path    wanted /entries  got /
+        2. flow `refunds` (policy pci/flow-refunds, rule 0)
+             principal     wanted shop.ward.internal/ns/edge/sa/gateway  got shop.ward.internal/ns/pci/sa/payments
+             token         wanted https://shop.example/*                 got none
+             method        wanted POST                                   got GET
+             path          wanted /refunds                               got /
+             claims[role]  wanted staff                                  got none
 
         A proposal, to be judged before it is taken:
           ward.yaml, a new flow, from `payments` to `ledger`
@@ -270,6 +278,52 @@ fn denied_and_not_allowed_either() {
         Tried on the model: with it, the request is allowed.
     "#]]
     .assert_eq(&super::words(&report(&question)));
+}
+
+#[test]
+fn a_token_with_another_claim_and_no_token() {
+    let claims = serde_json::json!({ "iss": "https://shop.example", "sub": "ada", "role": "customer" });
+    let question = Question {
+        from: "gateway",
+        to: "ledger",
+        method: Some("POST"),
+        path: Some("/refunds"),
+        port: Some(9090),
+        claims: Some(&claims),
+        ..Question::default()
+    };
+    expect![[r#"
+        denied (no-rule-matched)
+        no rule allows POST /refunds from gateway; the nearest:
+        1. flow `refunds` (policy pci/flow-refunds, rule 0)
+             claims[role]  wanted staff  got customer
+        2. flow `book` (policy pci/flow-book, rule 0)
+             principal  wanted shop.ward.internal/ns/pci/sa/payments  got shop.ward.internal/ns/edge/sa/gateway
+             port       wanted 8080                                   got 9090
+             path       wanted /entries                               got /refunds
+
+        A proposal, to be judged before it is taken:
+          ward.yaml, flow `refunds`: let tokens with claims[role] customer in too
+            flows:
+              - id: refunds
+                via:
+                  jwt: {"claims":{"role":["staff","customer"]},"issuer":"shop"}
+        Tried on the model: with it, the request is allowed.
+    "#]]
+    .assert_eq(&super::words(&report(&question)));
+    expect![[r#"
+        denied (no-rule-matched)
+        no rule allows POST /refunds from gateway; the nearest:
+        1. flow `refunds` (policy pci/flow-refunds, rule 0)
+             token         wanted https://shop.example/*  got none
+             claims[role]  wanted staff                   got none
+        2. flow `book` (policy pci/flow-book, rule 0)
+             principal  wanted shop.ward.internal/ns/pci/sa/payments  got shop.ward.internal/ns/edge/sa/gateway
+             port       wanted 8080                                   got 9090
+             path       wanted /entries                               got /refunds
+
+        Flow `refunds` asks for a token of https://shop.example/* and with claims[role] staff: the caller must send one. What is asked for stands in the flow's `via.jwt`.
+    "#]].assert_eq(&super::words(&report(&Question { claims: None, ..question })));
 }
 
 #[test]
