@@ -37,7 +37,7 @@ fn descriptor(rule: &Rule) -> Value {
         "shortDescription": { "text": sentence(rule.when) },
         "help": { "text": sentence(rule.mend) },
         "defaultConfiguration": { "level": level(severity) },
-        "properties": { "tags": tags },
+        "properties": { "tags": tags, "security-severity": score(severity) },
     })
 }
 
@@ -102,6 +102,16 @@ fn level(severity: Severity) -> &'static str {
         Severity::Critical | Severity::High => "error",
         Severity::Medium => "warning",
         Severity::Low | Severity::Accepted => "note",
+    }
+}
+
+/// What code scanning sorts by: the middle of each band of CVSS.
+fn score(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Critical => "9.5",
+        Severity::High => "8.0",
+        Severity::Medium => "5.5",
+        Severity::Low | Severity::Accepted => "2.0",
     }
 }
 

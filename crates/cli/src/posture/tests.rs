@@ -45,7 +45,8 @@ fn for_people() {
                   mend: speak TLS 1.3
 
         2 findings: 1 high, 1 accepted
-    "#]].assert_eq(&text::report(&graded(MODEL).findings));
+    "#]]
+    .assert_eq(&text::report(&graded(MODEL).findings));
 }
 
 #[test]
@@ -134,7 +135,8 @@ fn json_is_a_list_with_patches() {
            orders: { kind: service, zone: inside }
          flows:
            - { id: file, from: orders, to: archive, carries: [order], via: { tls: none } }
-    "#]].assert_eq(all[0]["fix"]["patch"].as_str().unwrap());
+    "#]]
+    .assert_eq(all[0]["fix"]["patch"].as_str().unwrap());
 }
 
 #[test]
@@ -199,4 +201,52 @@ fn a_file_that_changed_is_left_alone() {
     assert!(error.contains("has changed meanwhile"), "{error}");
     assert_eq!(fs::read_to_string(&path).unwrap(), "new");
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+}
+
+/// Runs `ward posture` with these arguments; the exit code.
+fn ward_posture(arguments: &[&str]) -> String {
+    use clap::{Args as _, FromArgMatches as _};
+    let command = super::Args::augment_args(clap::Command::new("posture"));
+    let matches = command.try_get_matches_from([&["posture"], arguments].concat()).unwrap();
+    let code = super::run(super::Args::from_arg_matches(&matches).unwrap()).unwrap();
+    let codes = [(0, std::process::ExitCode::SUCCESS), (1, std::process::ExitCode::from(1))];
+    let found = codes.iter().find(|(_, known)| format!("{known:?}") == format!("{code:?}"));
+    found.map_or_else(|| format!("{code:?}"), |(number, _)| number.to_string())
+}
+
+#[test]
+fn exit_codes_and_an_applied_patch() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("ward.yaml");
+    fs::write(&path, MODEL).unwrap();
+    let at = dir.path().to_str().unwrap();
+    let day = ["--date", "2026-11-22"];
+    assert_eq!(ward_posture(&[&[at][..], &day].concat()), "0");
+    assert_eq!(ward_posture(&[&[at, "--fail-on", "high"][..], &day].concat()), "1");
+    assert_eq!(ward_posture(&[&[at, "--fail-on", "critical"][..], &day].concat()), "0");
+
+    let fix = ["fix", "unencrypted-store@archive", at];
+    assert_eq!(ward_posture(&[&fix[..], &day].concat()), "0");
+    assert_eq!(fs::read_to_string(&path).unwrap(), MODEL, "a patch is only printed");
+    assert_eq!(ward_posture(&[&fix[..], &["--apply"], &day].concat()), "0");
+    assert_eq!(fs::read_to_string(&path).unwrap(), MODEL.replace("at_rest: none", "at_rest: kms"));
+    assert_eq!(ward_posture(&[&[at, "--fail-on", "low"][..], &day].concat()), "0", "what is left is accepted");
+
+    let before = tempfile::tempdir().unwrap();
+    fs::write(before.path().join("ward.yaml"), MODEL).unwrap();
+    let was = before.path().to_str().unwrap();
+    assert_eq!(ward_posture(&[&["diff", was, at, "--fail-on", "low"][..], &day].concat()), "0");
+    assert_eq!(ward_posture(&[&["diff", at, was, "--fail-on", "low"][..], &day].concat()), "1");
+
+    fs::write(&path, "ward: 1\n").unwrap();
+    assert_eq!(ward_posture(&[&[at][..], &day].concat()), "1", "a model with errors");
+}
+
+#[test]
+fn what_only_people_can_mend_is_said() {
+    let dir = tempfile::tempdir().unwrap();
+    let model = posture::RULES.iter().find(|r| r.id == "shared-credential").unwrap().example;
+    fs::write(dir.path().join("ward.yaml"), format!("ward: 1\nmodel: example\n{}", model.trim_start())).unwrap();
+    let at = dir.path().to_str().unwrap();
+    assert_eq!(ward_posture(&["fix", "shared-credential@password", at]), "1");
 }
