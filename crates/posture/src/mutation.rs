@@ -106,6 +106,15 @@ fn guarantees(model: &Model) -> Vec<Guarantee> {
                 push(&["flows", id, "via", word], Some(value), rules);
             }
         }
+        // What is no longer written no longer holds.
+        for (word, rules) in [
+            ("tls", &["plaintext-flow", "open-promotion"][..]),
+            ("auth", &["unauthenticated-flow", "open-metadata", "public-store", "open-promotion"]),
+        ] {
+            if flow.via.words.contains_key(word) {
+                push(&["flows", id, "via", word], None, rules);
+            }
+        }
         if flow.via.words.contains_key("transform") {
             push(&["flows", id, "via", "transform"], None, &["zone-descent", "child-data-reach"]);
         }
@@ -216,35 +225,72 @@ fn what_each_guarantee_of_the_mended_example_is_worth() {
         nodes.wazuh.exposed_to ["internet"]: -
         flows.create-todo.via.tls "none": plaintext-flow@create-todo high
         flows.create-todo.via.tls "1.0": weak-tls@create-todo medium
+        flows.create-todo.via.tls gone: plaintext-flow@create-todo high
         flows.filtered.via.tls "none": plaintext-flow@filtered medium
         flows.filtered.via.tls "1.0": weak-tls@filtered medium
+        flows.filtered.via.tls gone: plaintext-flow@filtered medium
         flows.forward.via.tls "none": plaintext-flow@forward medium
         flows.forward.via.tls "1.0": weak-tls@forward medium
+        flows.forward.via.tls gone: plaintext-flow@forward medium
         flows.insert.via.tls "none": plaintext-flow@insert high
         flows.insert.via.tls "1.0": weak-tls@insert medium
         flows.insert.via.auth "none": unauthenticated-flow@insert high
+        flows.insert.via.tls gone: -
+        flows.insert.via.auth gone: -
         flows.create-secret.via.tls "none": plaintext-flow@create-secret high
         flows.create-secret.via.tls "1.0": weak-tls@create-secret medium
+        flows.create-secret.via.tls gone: plaintext-flow@create-secret high
         flows.deploy.via.tls "none": plaintext-flow@deploy medium
         flows.deploy.via.tls "1.0": weak-tls@deploy medium
+        flows.deploy.via.tls gone: plaintext-flow@deploy medium
         flows.fetch-secret.via.tls "none": plaintext-flow@fetch-secret high
         flows.fetch-secret.via.tls "1.0": weak-tls@fetch-secret medium
         flows.fetch-secret.via.auth "none": unauthenticated-flow@fetch-secret high
+        flows.fetch-secret.via.tls gone: plaintext-flow@fetch-secret high
+        flows.fetch-secret.via.auth gone: -
         flows.rotate.via.tls "none": plaintext-flow@rotate high
         flows.rotate.via.tls "1.0": weak-tls@rotate medium
+        flows.rotate.via.tls gone: -
         flows.store-key.via.tls "none": plaintext-flow@store-key high
         flows.store-key.via.tls "1.0": weak-tls@store-key medium
+        flows.store-key.via.tls gone: plaintext-flow@store-key high
         flows.fetch-key.via.tls "none": plaintext-flow@fetch-key high
         flows.fetch-key.via.tls "1.0": weak-tls@fetch-key medium
+        flows.fetch-key.via.tls gone: plaintext-flow@fetch-key high
         flows.log-in.via.auth "none": -
+        flows.log-in.via.auth gone: -
         flows.start-backup.via.local false: private-traffic-over-internet@start-backup medium
         flows.dump.via.local false: private-traffic-over-internet@dump medium
         flows.dump.via.auth "none": -
+        flows.dump.via.auth gone: -
         flows.upload.via.tls "none": -
         flows.upload.via.tls "1.0": -
         flows.upload.via.local false: private-traffic-over-internet@upload medium
         flows.upload.via.auth "none": -
+        flows.upload.via.tls gone: -
+        flows.upload.via.auth gone: -
         flows.role-credentials.via.local false: private-traffic-over-internet@role-credentials medium
+        flows.syslog.via.tls "none": plaintext-flow@syslog medium
+        flows.syslog.via.tls "1.0": weak-tls@syslog medium
+        flows.syslog.via.tls gone: plaintext-flow@syslog medium
+        flows.pod-logs.via.tls "none": plaintext-flow@pod-logs medium
+        flows.pod-logs.via.tls "1.0": weak-tls@pod-logs medium
+        flows.pod-logs.via.tls gone: plaintext-flow@pod-logs medium
+        flows.trail.via.tls "none": plaintext-flow@trail medium
+        flows.trail.via.tls "1.0": weak-tls@trail medium
+        flows.trail.via.tls gone: plaintext-flow@trail medium
+        flows.trail-events.via.tls "none": plaintext-flow@trail-events medium
+        flows.trail-events.via.tls "1.0": weak-tls@trail-events medium
+        flows.trail-events.via.tls gone: plaintext-flow@trail-events medium
+        flows.flow-logs.via.tls "none": plaintext-flow@flow-logs medium
+        flows.flow-logs.via.tls "1.0": weak-tls@flow-logs medium
+        flows.flow-logs.via.tls gone: plaintext-flow@flow-logs medium
+        flows.raise.via.tls "none": plaintext-flow@raise medium
+        flows.raise.via.tls "1.0": weak-tls@raise medium
+        flows.raise.via.tls gone: plaintext-flow@raise medium
+        flows.notify.via.tls "none": plaintext-flow@notify medium
+        flows.notify.via.tls "1.0": weak-tls@notify medium
+        flows.notify.via.tls gone: plaintext-flow@notify medium
     "#]]
     .assert_eq(&(mutations(&found[0]).join("\n") + "\n"));
 }

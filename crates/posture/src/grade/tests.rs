@@ -85,7 +85,7 @@ nodes:
 flows:
   - {{ id: log-in, from: operator, to: machine, carries: [order], via: {{ ssh: true }} }}
   - {{ id: credentials, from: machine, to: metadata, returns: [role], via: {{ local: true }} }}
-  - {{ id: manage, from: operator, to: cloud, carries: [order] }}
+  - {{ id: manage, from: operator, to: cloud, carries: [order], via: {{ tls: \"1.3\" }} }}
 "
     )
 }

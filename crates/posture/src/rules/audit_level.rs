@@ -32,7 +32,7 @@ nodes:
   orders: { kind: service, zone: inside, run: { command: [./orders] } }
 flows:
   - { id: place, from: web, to: orders, carries: [order], via: { audit: high } }
-  - { id: look, from: web, to: orders, returns: [article] }
+  - { id: look, from: web, to: orders, returns: [article], via: { tls: \"1.3\" } }
 "],
     check: Check::Model(check),
 };

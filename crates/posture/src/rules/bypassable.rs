@@ -21,7 +21,7 @@ nodes:
   web: { kind: service, zone: inside, run: { command: [./web] } }
   orders: { kind: service, zone: inside, run: { command: [./orders] }, exposed_to: [inside] }
 flows:
-  - { id: place, from: web, to: orders, carries: [order] }
+  - { id: place, from: web, to: orders, carries: [order], via: { tls: \"1.3\" } }
 ",
     silent: &["
 zones: { inside: {} }
@@ -30,7 +30,7 @@ nodes:
   web: { kind: service, zone: inside }
   orders: { kind: service, zone: inside, exposed_to: [inside] }
 flows:
-  - { id: place, from: web, to: orders, carries: [order] }
+  - { id: place, from: web, to: orders, carries: [order], via: { tls: \"1.3\" } }
 "],
     check: Check::Model(check),
 };

@@ -23,7 +23,7 @@ nodes:
   orders: { kind: service, zone: inside }
   old: { kind: service, zone: inside }
 flows:
-  - { id: place, from: web, to: orders, carries: [order] }
+  - { id: place, from: web, to: orders, carries: [order], via: { tls: \"1.3\" } }
 ",
     silent: &["
 zones: { inside: {}, internet: { trust: none } }
@@ -33,7 +33,7 @@ nodes:
   orders: { kind: service, zone: inside }
   attacker: { kind: party, zone: internet, hostile: true }
 flows:
-  - { id: place, from: web, to: orders, carries: [order] }
+  - { id: place, from: web, to: orders, carries: [order], via: { tls: \"1.3\" } }
 "],
     check: Check::Model(check),
 };

@@ -24,8 +24,8 @@ nodes:
   watch: { kind: service, zone: inside }
   duty: { kind: party, zone: inside }
 flows:
-  - { id: lines-out, from: mail, to: watch, carries: [lines] }
-  - { id: alarms, from: watch, to: duty, carries: [alarm] }
+  - { id: lines-out, from: mail, to: watch, carries: [lines], via: { tls: \"1.3\" } }
+  - { id: alarms, from: watch, to: duty, carries: [alarm], via: { tls: \"1.3\" } }
 ",
     silent: &[
         "
@@ -36,8 +36,8 @@ nodes:
   watch: { kind: service, zone: inside }
   duty: { kind: party, zone: inside }
 flows:
-  - { id: lines-out, from: mail, to: watch, carries: [lines] }
-  - { id: alarms, from: watch, to: duty, carries: [alarm] }
+  - { id: lines-out, from: mail, to: watch, carries: [lines], via: { tls: \"1.3\" } }
+  - { id: alarms, from: watch, to: duty, carries: [alarm], via: { tls: \"1.3\" } }
 ",
         "
 zones: { internet: { trust: none }, inside: {} }
@@ -46,7 +46,7 @@ nodes:
   mail: { kind: service, zone: inside, auth: iam, exposed_to: [internet] }
   archive: { kind: store, zone: inside, at_rest: volume, holds: [lines] }
 flows:
-  - { id: lines-out, from: mail, to: archive, carries: [lines] }
+  - { id: lines-out, from: mail, to: archive, carries: [lines], via: { tls: \"1.3\" } }
 ",
     ],
     check: Check::Model(check),

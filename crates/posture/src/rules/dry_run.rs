@@ -23,7 +23,7 @@ nodes:
   web: { kind: service, zone: inside, run: { command: [./web] } }
   orders: { kind: service, zone: inside, run: { command: [./orders] } }
 flows:
-  - { id: place, from: web, to: orders, carries: [order] }
+  - { id: place, from: web, to: orders, carries: [order], via: { tls: \"1.3\" } }
 ",
     silent: &["
 mesh: { mode: enforce }
@@ -33,7 +33,7 @@ nodes:
   web: { kind: service, zone: inside, run: { command: [./web] } }
   orders: { kind: service, zone: inside, run: { command: [./orders] }, mode: enforce }
 flows:
-  - { id: place, from: web, to: orders, carries: [order] }
+  - { id: place, from: web, to: orders, carries: [order], via: { tls: \"1.3\" } }
 "],
     check: Check::Model(check),
 };

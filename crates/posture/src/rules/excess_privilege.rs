@@ -25,8 +25,8 @@ nodes:
   cluster: { kind: service, zone: inside, privilege: admin, auth: rbac }
   operator: { kind: party, zone: inside, auth: oidc }
 flows:
-  - { id: place, from: web, to: orders, carries: [order] }
-  - { id: operate, from: operator, to: cluster, carries: [order] }
+  - { id: place, from: web, to: orders, carries: [order], via: { tls: \"1.3\" } }
+  - { id: operate, from: operator, to: cluster, carries: [order], via: { tls: \"1.3\" } }
 ",
     silent: &["
 zones: { inside: {} }

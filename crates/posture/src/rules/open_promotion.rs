@@ -41,7 +41,7 @@ nodes:
   pipeline: { kind: service, zone: build }
   plane: { kind: service, zone: runtime }
 flows:
-  - { id: promote, from: pipeline, to: plane, carries: [rules] }
+  - { id: promote, from: pipeline, to: plane, carries: [rules], via: { tls: \"1.3\" } }
 ",
     ],
     check: Check::Model(check),

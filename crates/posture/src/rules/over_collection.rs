@@ -24,7 +24,7 @@ nodes:
   web: { kind: service, zone: inside }
   orders: { kind: service, zone: inside, reads: [order] }
 flows:
-  - { id: place, from: web, to: orders, carries: [order, birthday] }
+  - { id: place, from: web, to: orders, carries: [order, birthday], via: { tls: \"1.3\" } }
 ",
     silent: &["
 zones: { inside: {} }
@@ -33,7 +33,7 @@ nodes:
   web: { kind: service, zone: inside }
   orders: { kind: service, zone: inside }
 flows:
-  - { id: place, from: web, to: orders, carries: [order, birthday] }
+  - { id: place, from: web, to: orders, carries: [order, birthday], via: { tls: \"1.3\" } }
 "],
     check: Check::Model(check),
 };

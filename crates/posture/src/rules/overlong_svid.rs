@@ -27,7 +27,7 @@ nodes:
   web: { kind: service, zone: inside, run: { command: [./web] } }
   orders: { kind: service, zone: inside, run: { command: [./orders] } }
 flows:
-  - { id: place, from: web, to: orders, carries: [order] }
+  - { id: place, from: web, to: orders, carries: [order], via: { tls: \"1.3\" } }
 ",
     silent: &["
 mesh: { svid_ttl: 24h }

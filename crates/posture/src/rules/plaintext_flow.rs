@@ -1,4 +1,6 @@
 //! Data that whoever sits on the wire reads.
+use std::collections::HashMap;
+
 use model::Class;
 use time::Date;
 
@@ -7,12 +9,12 @@ use crate::{
     Grade, Lack, Rule,
     controls::{gdpr, pci, soc2, tenet},
     rule::{Check, Found, graded, set},
-    view::{Transit, View},
+    view::{NodeId, Transit, View},
 };
 
 pub(crate) static RULE: Rule = Rule {
     id: "plaintext-flow",
-    when: "a flow moves more than public data in plain text, or confidential data with no word about encryption on the way",
+    when: "a flow moves more than public data in plain text, or with no word about encryption on the way; of several flows to one node that say nothing, the first stands for all",
     mend: "speak TLS and say so: `via: { tls: \"1.3\" }`; between nodes under Ward it is mutual TLS by itself",
     grade: Grade::Table(Lack::InTransit),
     controls: &[pci("4.2.1"), soc2("CC6.7"), gdpr("32"), tenet("2")],
@@ -33,7 +35,7 @@ nodes:
   web: { kind: service, zone: inside, run: { command: [./web] } }
   orders: { kind: service, zone: inside, run: { command: [./orders] } }
 flows:
-  - { id: place, from: web, to: orders, carries: [order] }
+  - { id: place, from: web, to: orders, carries: [order], via: { tls: \"1.3\" } }
 ",
         "
 zones: { inside: {} }
@@ -50,15 +52,17 @@ flows:
 
 fn check(view: &View<'_>, _: Date) -> Vec<Found> {
     let mut found = Vec::new();
+    // A node of which nobody says how it is spoken to is one cause, however many flows lead to it.
+    let mut first: HashMap<NodeId, &str> = HashMap::new();
     for of in &view.flows {
-        let said = match of.transit {
-            Transit::Plain(_) => true,
-            Transit::Unstated => false,
+        let (said, listener) = match of.transit {
+            Transit::Plain(listener) => (true, listener),
+            Transit::Unstated => (false, None),
             _ => continue,
         };
-        let Some(worst) = of.worst.filter(|d| said || view.class(*d) >= Class::Confidential) else { continue };
+        let Some(worst) = of.worst else { continue };
         let Some(severity) = graded(view, Lack::InTransit, worst, of.crosses_outside) else { continue };
-        let flow = of.flow;
+        let (flow, id) = (of.flow, of.flow.id.as_str());
         let moved = of.carries.iter().chain(&of.returns).copied().filter(|d| view.class(*d) > Class::Public);
         let why = format!(
             "`{}` and `{}` exchange {} {}",
@@ -67,25 +71,23 @@ fn check(view: &View<'_>, _: Date) -> Vec<Found> {
             view.list(moved),
             if said { "in plain text" } else { "without a word about encryption on the way" },
         );
-        let (change, at) = match of.transit {
-            Transit::Plain(Some(listener)) => {
-                let listener = listener.to_string();
-                let path = ["nodes", flow.to.as_str(), "listen", listener.as_str(), "tls"].map(str::to_owned).to_vec();
-                (set(&path.iter().map(String::as_str).collect::<Vec<_>>(), "auto"), path)
-            }
-            _ => {
-                let path = ["flows", flow.id.as_str(), "via", "tls"].map(str::to_owned).to_vec();
-                (set(&["flows", flow.id.as_str(), "via", "tls"], "1.3"), path)
-            }
+        let listener = listener.map(|n| n.to_string());
+        let (path, value) = match &listener {
+            Some(listener) => (vec!["nodes", flow.to.as_str(), "listen", listener.as_str(), "tls"], "auto"),
+            None => (vec!["flows", id, "via", "tls"], "1.3"),
         };
-        let mut one = Found::new(&flow.id, severity, why)
-            .fix("speak TLS 1.3", [change])
-            .at(&at.iter().map(String::as_str).collect::<Vec<_>>())
+        let mut one = Found::new(id, severity, why)
+            .fix("speak TLS 1.3", [set(&path, value)])
+            .at(&path)
             .at(&["data", view.datum(worst).name.as_str()])
-            .follows(&open_promotion::RULE, &flow.id);
+            .follows(&open_promotion::RULE, id);
         if !said {
             // It needed no word while it stayed in the house.
-            one = one.follows(&private_traffic_over_internet::RULE, &flow.id);
+            one = one.follows(&private_traffic_over_internet::RULE, id);
+            let root = *first.entry(of.to).or_insert(id);
+            if root != id {
+                one = one.follows(&RULE, root);
+            }
         }
         found.push(one);
     }

@@ -22,7 +22,7 @@ nodes:
   chief: { kind: party, zone: inside, auth: oidc, keys: [k2] }
   orders: { kind: service, zone: inside }
 flows:
-  - { id: override, from: medic, to: orders, returns: [order], standby: true }
+  - { id: override, from: medic, to: orders, returns: [order], standby: true, via: { tls: \"1.3\" } }
 emergencies:
   incident: { flows: [override], approvers: { any: 1, of: [chief] }, drill: { every: 90d, last: 2020-01-01 } }
 ",
@@ -34,7 +34,7 @@ nodes:
   chief: { kind: party, zone: inside, auth: oidc, keys: [k2] }
   orders: { kind: service, zone: inside }
 flows:
-  - { id: override, from: medic, to: orders, returns: [order], standby: true }
+  - { id: override, from: medic, to: orders, returns: [order], standby: true, via: { tls: \"1.3\" } }
 emergencies:
   incident: { flows: [override], approvers: { any: 1, of: [chief] }, drill: { every: 90d, last: 2099-01-01 } }
   second: { flows: [override], approvers: { any: 1, of: [chief] } }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use model::Class;
 use time::Date;
 
-use super::{open_metadata, open_promotion, public_store};
+use super::{open_metadata, open_promotion, private_traffic_over_internet, public_store};
 use crate::{
     Grade, Lack, Rule,
     controls::{gdpr, pci, soc2, tenet},
@@ -82,6 +82,10 @@ fn check(view: &View<'_>, _: Date) -> Vec<Found> {
             .follows(&public_store::RULE, &flow.to)
             .follows(&open_metadata::RULE, &flow.to)
             .follows(&open_promotion::RULE, id);
+        if flow.via.words.get("auth").is_none() {
+            // It needed no proof while it stayed on the machine.
+            one = one.follows(&private_traffic_over_internet::RULE, id);
+        }
         if root != id {
             one = one.follows(&RULE, root);
         }

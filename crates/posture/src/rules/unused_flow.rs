@@ -22,9 +22,9 @@ nodes:
   orders: { kind: service, zone: inside }
   mail: { kind: service, zone: inside }
 flows:
-  - { id: place, from: web, to: orders, carries: [order] }
-  - { id: mail-order, from: orders, to: mail, carries: [order] }
-  - { id: old, from: web, to: mail }
+  - { id: place, from: web, to: orders, carries: [order], via: { tls: \"1.3\" } }
+  - { id: mail-order, from: orders, to: mail, carries: [order], via: { tls: \"1.3\" } }
+  - { id: old, from: web, to: mail, via: { tls: \"1.3\" } }
 ",
     silent: &["
 zones: { inside: {} }
@@ -33,7 +33,7 @@ nodes:
   web: { kind: service, zone: inside }
   orders: { kind: service, zone: inside }
 flows:
-  - { id: look, from: web, to: orders, returns: [order] }
+  - { id: look, from: web, to: orders, returns: [order], via: { tls: \"1.3\" } }
 "],
     check: Check::Model(check),
 };

@@ -2,6 +2,7 @@
 use model::Class;
 use time::Date;
 
+use super::open_promotion;
 use crate::{
     Grade, Rule, Severity,
     controls::{pci, soc2, tenet},
@@ -45,6 +46,7 @@ fn check(view: &View<'_>, _: Date) -> Vec<Found> {
         Found::new(&flow.id, Severity::Medium, why)
             .fix("speak TLS 1.3, or 1.2 where an end cannot", [set(&["flows", flow.id.as_str(), "via", "tls"], "1.3")])
             .at(&["flows", flow.id.as_str(), "via", "tls"])
+            .follows(&open_promotion::RULE, &flow.id)
     })
     .collect()
 }
