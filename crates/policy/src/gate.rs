@@ -269,6 +269,10 @@ impl Gate {
         if bare || (target == "*" && method != "OPTIONS") {
             return Err(Verdict::refused(400, PathFault::NotAbsolute.as_str()));
         }
+        // Also where no policy looks: neither query nor fragment may hold such a byte (RFC 3986 §2).
+        if target.bytes().any(|byte| !(0x21..=0x7e).contains(&byte)) {
+            return Err(Verdict::refused(400, PathFault::RawByte.as_str()));
+        }
         let path = self.semantics.normalize(target).map_err(|fault| Verdict::refused(400, fault.as_str()))?;
         let query = target.split('#').next().and_then(|target| target.split_once('?')).map(|(_, query)| query);
         let admission = match &arrival.jwt {

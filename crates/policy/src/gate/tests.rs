@@ -152,7 +152,9 @@ fn what_is_no_request() {
         assert_eq!(reasons(policies, &format!("GET HTTP://{host}/")), ("allowed", "allowed"), "{host}");
     }
     assert_eq!(reasons(policies, "GET http://a?x"), ("allowed", "path-not-absolute"));
-    assert_eq!(reasons(policies, "GET /a~b"), ("path-raw-byte", "path-raw-byte"));
+    for target in ["/a~b", "/a?b~c", "/a?bé", "/a#é"] {
+        assert_eq!(reasons(policies, &format!("GET {target}")), ("path-raw-byte", "path-raw-byte"), "{target}");
+    }
     assert_eq!(reasons(policies, "GET / as web.example"), ("bad-peer", "bad-peer"));
     assert_eq!(reasons(policies, "GET / as spiffe://UPPER/x"), ("bad-peer", "allowed"));
     let many =
