@@ -22,15 +22,20 @@ pub(crate) struct Row {
 const ROWS: &[Row] = &[
     Row { name: "paths", looser: true, rewrite: paths },
     Row { name: "hosts", looser: true, rewrite: hosts },
-    Row { name: "methods", looser: true, rewrite: methods_by_case },
-    Row { name: "methods", looser: true, rewrite: methods_by_token },
+    Row { name: "methods", looser: true, rewrite: methods },
     Row { name: "a header on several lines", looser: false, rewrite: first_line },
     Row { name: "a header on several lines", looser: false, rewrite: second_line },
     Row { name: "a header on several lines", looser: false, rewrite: last_line },
-    Row { name: "negations of headers on several lines", looser: false, rewrite: apart::<0> },
-    Row { name: "negations of headers on several lines", looser: false, rewrite: apart::<1> },
-    Row { name: "negations of headers on several lines", looser: false, rewrite: apart::<2> },
     Row { name: "a comma-separated line", looser: false, rewrite: members },
+    Row { name: "negations of headers on several lines", looser: false, rewrite: apart::<ALL, 0> },
+    Row { name: "negations of headers on several lines", looser: false, rewrite: apart::<ALL, 1> },
+    Row { name: "negations of headers on several lines", looser: false, rewrite: apart::<ALL, 2> },
+    Row { name: "negations of headers on several lines", looser: false, rewrite: apart::<0, 1> },
+    Row { name: "negations of headers on several lines", looser: false, rewrite: apart::<1, 0> },
+    Row { name: "negations of headers on several lines", looser: false, rewrite: apart::<0, 2> },
+    Row { name: "negations of headers on several lines", looser: false, rewrite: apart::<2, 0> },
+    Row { name: "negations of headers on several lines", looser: false, rewrite: apart::<1, 2> },
+    Row { name: "negations of headers on several lines", looser: false, rewrite: apart::<2, 1> },
     Row { name: "`targetRefs` to a `Service`", looser: false, rewrite: services },
     Row { name: "server names", looser: true, rewrite: server_names },
 ];
@@ -178,45 +183,44 @@ fn hosts(set: &mut Set, arrival: &mut Arrival) {
     }
 }
 
-fn change_methods(set: &mut Set, change: impl Fn(&str) -> String) {
-    for policy in &mut set.policies {
-        for list in conditions(policy, &["request.headers[:method]"]) {
-            list.iter_mut().for_each(|value| *value = change(value));
-        }
-        for to in policy.spec.rules.iter_mut().flat_map(|rule| &mut rule.to) {
-            for value in to.operation.methods.iter_mut().chain(&mut to.operation.not_methods) {
-                *value = change(value);
-            }
-        }
-    }
-}
-
 /// A method that Envoy knows, and no policy speaks of.
 const SOME_METHOD: &str = "UNLINK";
 
-/// `get` as `GET`, on both sides.
-fn methods_by_case(set: &mut Set, arrival: &mut Arrival) {
-    arrival.method = arrival.method.to_ascii_uppercase();
-    if !Semantics::Istio.knows_method(&arrival.method) && Method::from_bytes(arrival.method.as_bytes()).is_ok() {
-        arrival.method = SOME_METHOD.to_owned();
-    }
-    change_methods(set, str::to_ascii_uppercase);
-}
-
-/// `get` as a method of its own, which only a policy that says `get` means.
-fn methods_by_token(set: &mut Set, arrival: &mut Arrival) {
+/// A method that Envoy does not know as one that it does; where a policy narrows access, whatever the case.
+fn methods(set: &mut Set, arrival: &mut Arrival) {
     let method = arrival.method.clone();
-    if Semantics::Istio.knows_method(&method) || Method::from_bytes(method.as_bytes()).is_err() {
+    if Method::from_bytes(method.as_bytes()).is_err() {
         return;
     }
-    arrival.method = SOME_METHOD.to_owned();
-    change_methods(set, |value| {
-        let matches = match value.strip_suffix('*') {
-            Some(prefix) => method.starts_with(prefix),
-            None => value.strip_prefix('*').map_or(value == method, |suffix| method.ends_with(suffix)),
+    let known = Semantics::Istio.knows_method(&method);
+    let now = if known { method.as_str() } else { SOME_METHOD };
+    let change = |value: &mut String, narrows: bool| {
+        let (mut have, mut want) = (method.clone(), value.clone());
+        if narrows {
+            have.make_ascii_uppercase();
+            want.make_ascii_uppercase();
+        }
+        let matches = match (want.strip_prefix('*'), want.strip_suffix('*')) {
+            (Some(suffix), _) => have.ends_with(suffix),
+            (None, Some(prefix)) => have.starts_with(prefix),
+            (None, None) => have == want,
         };
-        if matches { SOME_METHOD.to_owned() } else { value.to_owned() }
-    });
+        *value = if matches { now.to_owned() } else { "NO-SUCH-METHOD".to_owned() };
+    };
+    for policy in &mut set.policies {
+        let widens = policy.spec.action == Action::Allow;
+        for rule in &mut policy.spec.rules {
+            for condition in rule.when.iter_mut().filter(|condition| condition.key == "request.headers[:method]") {
+                condition.values.iter_mut().for_each(|value| change(value, !widens));
+                condition.not_values.iter_mut().for_each(|value| change(value, widens));
+            }
+            for to in &mut rule.to {
+                to.operation.methods.iter_mut().for_each(|value| change(value, !widens));
+                to.operation.not_methods.iter_mut().for_each(|value| change(value, widens));
+            }
+        }
+    }
+    arrival.method = now.to_owned();
 }
 
 fn one_line(arrival: &mut Arrival, wanted: usize) {
@@ -249,8 +253,11 @@ fn last_line(_: &mut Set, arrival: &mut Arrival) {
     one_line(arrival, usize::MAX);
 }
 
-/// What must not be is asked of one line alone, and what must be of all of them.
-fn apart<const LINE: usize>(set: &mut Set, arrival: &mut Arrival) {
+/// Any of the lines.
+const ALL: usize = usize::MAX;
+
+/// What must be is asked of one line, or of all of them, and what must not be of another.
+fn apart<const VALUES: usize, const NOT_VALUES: usize>(set: &mut Set, arrival: &mut Arrival) {
     const APART: &str = "request.headers[x-apart-";
     for rule in set.policies.iter_mut().flat_map(|policy| &mut policy.spec.rules) {
         let mut more = Vec::new();
@@ -263,12 +270,15 @@ fn apart<const LINE: usize>(set: &mut Set, arrival: &mut Arrival) {
         rule.when.extend(more.into_iter().filter(|condition| !condition.not_values.is_empty()));
         rule.when.retain(|condition| !(condition.values.is_empty() && condition.not_values.is_empty()));
     }
-    let lines = arrival.headers.clone();
-    one_line(arrival, LINE);
+    let mut lines = arrival.clone();
+    if VALUES != ALL {
+        one_line(&mut lines, VALUES);
+    }
+    one_line(arrival, NOT_VALUES);
     for (name, _) in &mut arrival.headers {
         *name = format!("x-apart-{name}");
     }
-    arrival.headers.extend(lines);
+    arrival.headers.extend(lines.headers);
 }
 
 /// Each member of a list as a line of its own, beside the list.

@@ -12,8 +12,50 @@ pub(crate) fn subjects() -> Vec<Subject> {
         name: (*name).to_owned(),
         set: set(documents),
         sessions: requests.iter().filter_map(|request| session(request)).collect(),
+        answers: None,
     };
     CASES.iter().map(subject).collect()
+}
+
+/// Where Istio's reading is known to differ from Envoy: documents, request, Envoy's answer, ours. When Envoy changes its
+/// mind, this says so, and the reason in `compare` goes.
+const KNOWN: &[(&str, &str, u16, u16)] = &[
+    ("", "GET / host=a header=Host:b", 200, 400),
+    ("policy {action: DENY, rules: [{to: [{operation: {hosts: ['a,b']}}]}]}", "GET / host=a header=Host:b", 403, 400),
+    ("", "GET http://user@a/", 200, 400),
+    ("", "CONNECT svc:443", 403, 400),
+    ("policy {action: DENY, rules: [{from: [{source: {trustDomains: [a.example]}}]}]}", "GET / as spiffe://a.example", 200, 403),
+    (
+        "policy {rules: [{when: [{key: 'request.headers[authorization]', values: [a]}]}]}",
+        "GET / header=Authorization:a header=Authorization:b",
+        403,
+        200,
+    ),
+    (
+        "tokens {jwtRules: [{issuer: i, jwksUri: 'https://i.example/', outputClaimToHeaders: [{header: x-claim-sub, claim: sub}]}]}
+         policy {action: CUSTOM, provider: {name: gone}, rules: [{when: [{key: 'request.headers[x-claim-sub]', values: ['*']}]}]}",
+        "GET / header=x-claim-sub:forged",
+        403,
+        200,
+    ),
+    (
+        "tokens {jwtRules: [{issuer: i, jwksUri: 'https://i.example/'}]}
+         policy {action: CUSTOM, provider: {name: gone}, rules: [{}]}",
+        "GET / header=Authorization:Bearer~nonsense",
+        403,
+        401,
+    ),
+];
+
+/// All of these.
+pub(crate) fn known() -> Vec<Subject> {
+    let subject = |(documents, request, envoy, istio): &(&str, &str, u16, u16)| Subject {
+        name: (*request).to_owned(),
+        set: set(documents),
+        sessions: session(request).into_iter().collect(),
+        answers: Some((*envoy, *istio)),
+    };
+    KNOWN.iter().map(subject).collect()
 }
 
 fn workload() -> Workload {
