@@ -18,6 +18,8 @@ mod connection;
 mod matcher;
 mod rbac;
 mod rules;
+#[cfg(test)]
+mod tests;
 
 pub use connection::{Chain, chains, connection_manager, runtime};
 

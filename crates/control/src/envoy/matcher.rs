@@ -102,33 +102,35 @@ impl HeaderMatcher {
 
 /// `ValueMatcher`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case")]
 pub(crate) enum ValueMatcher {
     /// A text.
-    StringMatch(StringMatcher),
+    #[serde(rename = "string_match")]
+    Text(StringMatcher),
     /// A list with such a member.
-    ListMatch { one_of: Box<ValueMatcher> },
+    #[serde(rename = "list_match")]
+    List { one_of: Box<ValueMatcher> },
     /// Any of these.
-    OrMatch { value_matchers: Vec<ValueMatcher> },
+    #[serde(rename = "or_match")]
+    Or { value_matchers: Vec<ValueMatcher> },
 }
 
 impl ValueMatcher {
     /// Any of the values of a policy.
     pub(crate) fn any_of(values: &[String]) -> Self {
-        Self::or(values.iter().map(|value| Self::StringMatch(StringMatcher::form(value))).collect())
+        Self::or(values.iter().map(|value| Self::Text(StringMatcher::form(value))).collect())
     }
 
     /// One of these; one alone needs no list.
     pub(crate) fn or(mut matchers: Vec<Self>) -> Self {
         match matchers.pop() {
             Some(only) if matchers.is_empty() => only,
-            last => Self::OrMatch { value_matchers: matchers.into_iter().chain(last).collect() },
+            last => Self::Or { value_matchers: matchers.into_iter().chain(last).collect() },
         }
     }
 
     /// The value, or a list that has it.
     pub(crate) fn or_listed(self) -> Self {
-        Self::or(vec![Self::ListMatch { one_of: Box::new(self.clone()) }, self])
+        Self::or(vec![Self::List { one_of: Box::new(self.clone()) }, self])
     }
 }
 

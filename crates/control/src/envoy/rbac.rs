@@ -126,7 +126,7 @@ impl Encoder<'_> {
                 }
             }
         }
-        let prefix = shadow.as_ref().and_then(|_| match self.kind {
+        let prefix = shadow.as_ref().and(match self.kind {
             RbacAction::Allow => Some("istio_dry_run_allow_"),
             RbacAction::Deny => Some("istio_dry_run_deny_"),
             RbacAction::Log => None,
@@ -396,7 +396,7 @@ fn request_principals(values: &[String]) -> Result<Principal, Fault> {
         };
         let one = |name: &str, text: StringMatcher| {
             let path = [JWT_PAYLOAD.to_owned(), name.to_owned()];
-            Principal::Metadata(MetadataMatcher::new(JWT_FILTER, path, ValueMatcher::StringMatch(text)))
+            Principal::Metadata(MetadataMatcher::new(JWT_FILTER, path, ValueMatcher::Text(text)))
         };
         Ok(Principal::and(vec![one("iss", issuer), one("sub", subject)]))
     })
@@ -410,10 +410,8 @@ fn claim<'a>(names: impl IntoIterator<Item = &'a str>, values: &[String]) -> Pri
 /// `experimental.<filter>[<key>]`: a value in brackets is a member of a list.
 fn filter_metadata(filter: &str, key: &str, values: &[String]) -> Permission {
     let one = |value: &String| match value.strip_prefix('[').and_then(|value| value.strip_suffix(']')) {
-        Some(member) => {
-            ValueMatcher::ListMatch { one_of: Box::new(ValueMatcher::StringMatch(StringMatcher::form(member))) }
-        }
-        None => ValueMatcher::StringMatch(StringMatcher::form(value)),
+        Some(member) => ValueMatcher::List { one_of: Box::new(ValueMatcher::Text(StringMatcher::form(member))) },
+        None => ValueMatcher::Text(StringMatcher::form(value)),
     };
     let value = ValueMatcher::or(values.iter().map(one).collect());
     Permission::Metadata(MetadataMatcher::new(filter, [key.to_owned()], value))
