@@ -5,6 +5,7 @@ mod control;
 mod environment;
 mod event;
 mod instance;
+mod issuers;
 mod listening;
 mod plan;
 mod preflight;

@@ -64,6 +64,21 @@ impl Api {
         Ok(flow_rows(&answer))
     }
 
+    /// The issuers of tokens whose keys are not known, and why.
+    pub(super) async fn issuers_without_keys(&self) -> anyhow::Result<Vec<(String, String)>> {
+        let answer = self.client()?.get("/v1/issuers").await?;
+        let text = |issuer: &Value, key: &str| issuer.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let issuers = answer.get("issuers").and_then(Value::as_array).into_iter().flatten();
+        let mut without: Vec<_> = issuers
+            .filter(|issuer| text(issuer, "state") == "none")
+            .map(|issuer| (text(issuer, "issuer"), text(issuer, "error")))
+            .collect();
+        // One issuer may be asked about at several nodes.
+        without.sort();
+        without.dedup();
+        Ok(without)
+    }
+
     /// Runs a verify to its end.
     pub(super) async fn verify(&self) -> anyhow::Result<Results> {
         verify::run_once(&self.client()?).await

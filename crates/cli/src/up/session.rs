@@ -100,7 +100,7 @@ pub(super) struct Session {
     wrapper: Wrapper,
     network: Network,
     control: Option<Kept>,
-    teller: Teller,
+    pub(super) teller: Teller,
     notices: mpsc::Sender<Notice>,
     tasks: TaskTracker,
     stopping: CancellationToken,
@@ -189,6 +189,7 @@ impl Session {
         let what = format!("{count} sidecars and gateways, ready at revision {revision}");
         teller.step(&what, self.start_sidecars(specs)).await?;
         self.start_applications(&names).await?;
+        self.keys_known().await?;
         self.tell_addresses().await
     }
 
