@@ -103,7 +103,8 @@ fn meant(random: &mut Random, text: &str, fillers: &[&str]) -> String {
     let mut out = text.to_owned();
     for wildcard in ["{**}", "{*}"] {
         while out.contains(wildcard) {
-            out = out.replacen(wildcard, random.pick(fillers), 1);
+            let filler: &str = random.pick::<&str>(fillers);
+            out = out.replacen(wildcard, filler, 1);
         }
     }
     if out == "*" {
