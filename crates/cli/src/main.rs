@@ -23,6 +23,7 @@ mod model_dir;
 mod nodes;
 mod online;
 mod output;
+mod paths;
 mod policy;
 mod posture;
 mod run;
@@ -46,6 +47,7 @@ enum Command {
     Graph(graph::Args),
     Policy(policy::Args),
     Posture(posture::Args),
+    Paths(paths::Args),
     Explain(explain::Args),
     Up(up::Args),
     Run(run::Args),
@@ -74,6 +76,7 @@ fn main() -> ExitCode {
         Command::Graph(args) => graph::run(args),
         Command::Policy(args) => policy::run(args),
         Command::Posture(args) => posture::run(args),
+        Command::Paths(args) => paths::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Up(args) => up::run(args),
         Command::Run(args) => run::run(args),

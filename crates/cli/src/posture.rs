@@ -19,6 +19,9 @@ mod patch;
 mod sarif;
 mod text;
 
+pub(crate) use fix::write;
+pub(crate) use patch::unified;
+
 /// Grade a model: findings with evidence, severity and a mend
 ///
 /// Each finding names what is weak, where the model says it and what mends it. A waiver in the model lowers a finding to

@@ -9,6 +9,8 @@
 //! - R4: who holds a secret and reaches what it opens is let in: an administration node or a login is then controlled, of
 //!   anything else its data are held.
 //!
+//! And, as an assumption like the entries below: who stands in a zone reads what passes it unencrypted.
+//!
 //! Facts are derived breadth first, so the first derivation of a fact is a shortest one. All derivations are kept: which
 //! changes cut a fact off is a question about all of them. Entries (breaking into a service that takes unguarded
 //! requests, guessing or stealing a login) are assumptions: they are made only where asked for, after everything
@@ -17,7 +19,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 
 use model::{Auth, Class, Name, NodeKind, Role, Trust};
 
-use crate::view::{DataId, FlowId, NodeId, View};
+use crate::view::{DataId, FlowId, FlowView, NodeId, Transit, View};
 
 /// A zone by its place among the model's zones.
 pub type ZoneId = usize;
@@ -64,12 +66,14 @@ pub enum By {
     Exploit(NodeId),
     /// Assumed: the login falls to a guessed or stolen credential.
     Login(NodeId),
+    /// Assumed: a place on the wire where the flow passes unencrypted.
+    Sniffed(FlowId),
 }
 
 impl By {
     /// Whether it is an assumption about an attacker's luck and not a reading of the diagram.
     pub fn is_assumed(self) -> bool {
-        matches!(self, Self::Exploit(_) | Self::Login(_))
+        matches!(self, Self::Exploit(_) | Self::Login(_) | Self::Sniffed(_))
     }
 }
 
@@ -108,15 +112,15 @@ pub struct Closure {
 }
 
 /// Facts as numbers from 0, so that what is known of each is one look into a list.
-#[derive(Clone, Copy)]
-struct Numbers {
-    zones: usize,
-    nodes: usize,
-    data: usize,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Numbers {
+    pub(crate) zones: usize,
+    pub(crate) nodes: usize,
+    pub(crate) data: usize,
 }
 
 impl Numbers {
-    fn of(self, fact: Fact) -> usize {
+    pub(crate) fn of(self, fact: Fact) -> usize {
         match fact {
             Fact::Stand(zone) => zone,
             Fact::Reach(node) => self.zones + node,
@@ -125,7 +129,18 @@ impl Numbers {
         }
     }
 
-    fn count(self) -> usize {
+    /// The fact with a number.
+    pub(crate) fn fact(self, number: usize) -> Fact {
+        let (reach, control) = (self.zones, self.zones + self.nodes);
+        match number {
+            n if n < reach => Fact::Stand(n),
+            n if n < control => Fact::Reach(n - reach),
+            n if n < control + self.nodes => Fact::Control(n - control),
+            n => Fact::Hold(n - control - self.nodes),
+        }
+    }
+
+    pub(crate) fn count(self) -> usize {
         self.zones + 2 * self.nodes + self.data
     }
 }
@@ -151,9 +166,13 @@ impl Closure {
         if start.entries {
             run.entries = true;
             let reached: Vec<NodeId> = (0..view.nodes.len()).filter(|n| run.is_done(Fact::Reach(*n))).collect();
+            let stood: Vec<ZoneId> = (0..run.zones.len()).filter(|z| run.is_done(Fact::Stand(*z))).collect();
             run.assuming = true;
             for node in reached {
                 run.enter(node);
+            }
+            for zone in stood {
+                run.listen(zone);
             }
             run.exhaust();
         }
@@ -221,6 +240,19 @@ impl Closure {
     }
 }
 
+/// Every step that the diagram lets somebody take who has what it needs, whether or not anybody gets there. The steps of a
+/// closure are those of them whose premises follow.
+pub(crate) fn every_step(view: &View<'_>) -> (Numbers, Vec<Step>) {
+    let mut run = Run::new(view);
+    run.entries = true;
+    for number in 0..run.numbers.count() {
+        run.derive(run.numbers.fact(number), By::Given, [None, None]);
+    }
+    run.exhaust();
+    run.steps.retain(|s| s.by != By::Given);
+    (run.numbers, run.steps)
+}
+
 /// A closure in the making.
 struct Run<'v, 'm> {
     view: &'v View<'m>,
@@ -230,6 +262,8 @@ struct Run<'v, 'm> {
     exposed: Vec<Vec<NodeId>>,
     /// Flows of parties in a zone.
     parties: Vec<Vec<FlowId>>,
+    /// Flows that pass a zone with something to read in them.
+    wires: Vec<Vec<FlowId>>,
     /// Services whose requests come from outside with nothing to filter them.
     unguarded: Vec<bool>,
     steps: Vec<Step>,
@@ -259,6 +293,10 @@ impl<'v, 'm> Run<'v, 'm> {
                 parties[zone].push(flow);
             }
         }
+        let mut wires = vec![Vec::new(); zones.len()];
+        for (flow, of) in view.flows.iter().enumerate().filter(|(f, _)| readable(view, *f).next().is_some()) {
+            passed(view, of).iter().filter_map(|z| id(z)).for_each(|z| wires[z].push(flow));
+        }
         let numbers = Numbers { zones: zones.len(), nodes: view.nodes.len(), data: view.data.len() };
         Self {
             view,
@@ -267,6 +305,7 @@ impl<'v, 'm> Run<'v, 'm> {
             parents,
             exposed,
             parties,
+            wires,
             unguarded: unguarded(view),
             steps: Vec::new(),
             known: vec![false; numbers.count()],
@@ -321,6 +360,9 @@ impl<'v, 'm> Run<'v, 'm> {
         }
         for flow in self.parties.get(zone).cloned().unwrap_or_default() {
             self.derive(Fact::Reach(self.view.flow(flow).to), By::Party(flow), from);
+        }
+        if self.entries {
+            self.listen(zone);
         }
     }
 
@@ -398,6 +440,18 @@ impl<'v, 'm> Run<'v, 'm> {
         }
     }
 
+    fn listen(&mut self, zone: ZoneId) {
+        let from = [Some(Fact::Stand(zone)), None];
+        let before = self.assuming;
+        self.assuming = true;
+        for flow in self.wires.get(zone).cloned().unwrap_or_default() {
+            for datum in readable(self.view, flow) {
+                self.derive(Fact::Hold(datum), By::Sniffed(flow), from);
+            }
+        }
+        self.assuming = before;
+    }
+
     fn enter(&mut self, node: NodeId) {
         let from = [Some(Fact::Reach(node)), None];
         let before = self.assuming;
@@ -410,6 +464,31 @@ impl<'v, 'm> Run<'v, 'm> {
         }
         self.assuming = before;
     }
+}
+
+/// What somebody on the wire reads of a flow: all of it where it says that it is plain, and what asks for protection where it
+/// says nothing.
+fn readable(view: &View<'_>, flow: FlowId) -> impl Iterator<Item = DataId> {
+    let of = view.flow(flow);
+    let least = match of.transit {
+        Transit::Plain(_) => Some(Class::Internal),
+        Transit::Unstated => Some(Class::Confidential),
+        _ => None,
+    };
+    let moved = of.carries.iter().chain(&of.returns).copied();
+    moved.filter(move |d| !of.flow.standby && least.is_some_and(|least| view.class(*d) >= least))
+}
+
+/// The zones that a flow passes: from the one of its source up to the one that is around both ends, and down.
+fn passed<'m>(view: &View<'m>, of: &FlowView<'m>) -> Vec<&'m Name> {
+    let around = |node: NodeId| view.zones_around(&view.node(node).node.zone).collect::<Vec<_>>();
+    let (mut up, mut down) = (around(of.from), around(of.to));
+    // What is around both of them is passed once, and what is around that is not passed.
+    let common = up.iter().rev().zip(down.iter().rev()).take_while(|(a, b)| a == b).count();
+    up.truncate(up.len() - common.saturating_sub(1));
+    down.truncate(down.len() - common);
+    up.extend(down);
+    up
 }
 
 /// What the target of a flow hands to whoever reaches it. A site that says nothing of who may ask answers people with

@@ -3,8 +3,11 @@
 //!
 //! An engine: a model, its text and a day in, findings out. It never touches a file, a socket or the clock, and it
 //! depends on `model` only.
+mod ask;
+mod blast;
 pub mod closure;
 mod controls;
+mod cuts;
 #[cfg(test)]
 mod examples;
 mod finding;
@@ -12,14 +15,23 @@ mod glob;
 mod grade;
 #[cfg(test)]
 mod mutation;
+mod paths;
 mod rule;
 mod rules;
 mod severity;
+mod steps;
+mod technique;
 pub mod view;
+mod ways;
 
+pub use ask::{Question, QuestionError};
+pub use blast::Blast;
 pub use controls::{Control, Framework};
+pub use cuts::{Cut, Cuts, cuts};
 pub use finding::{Consequence, Evidence, Finding, Fix, Severity, Waived};
 pub use grade::{Input, grade};
+pub use paths::{Attack, End, Path, PathStep};
 pub use rule::{Grade, Rule};
 pub use rules::RULES;
 pub use severity::{Exposure, Lack, TABLE};
+pub use technique::{TECHNIQUES, Technique};

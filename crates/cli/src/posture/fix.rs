@@ -88,7 +88,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 /// Replaces a file whole, if it is still what was read.
-pub(super) fn write(dir: &Path, old: &SourceFile, new: &SourceFile) -> anyhow::Result<()> {
+pub(crate) fn write(dir: &Path, old: &SourceFile, new: &SourceFile) -> anyhow::Result<()> {
     // A link keeps being one: what it leads to is replaced.
     let path = dir.join(&old.name);
     let path = path.canonicalize().with_context(|| format!("cannot open {}", path.display()))?;

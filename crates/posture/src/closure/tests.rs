@@ -33,6 +33,7 @@ fn check(closure: &Closure, view: &View<'_>, fact: Fact, expected: Expect) {
         By::Opened(secret, _) => format!("opened by {}", view.datum(secret).name),
         By::Exploit(_) => "assumed: exploit".to_owned(),
         By::Login(_) => "assumed: login".to_owned(),
+        By::Sniffed(flow) => format!("assumed: reads {}", view.flow(flow).flow.id),
     };
     let lines = closure.path(fact).into_iter().map(|s| format!("{} ({})\n", name(s.fact), by(s.by)));
     expected.assert_eq(&lines.collect::<String>());

@@ -1,0 +1,224 @@
+//! Smallest cuts: which fewest changes of the model break most paths, each proved by asking again.
+//!
+//! The changes that could break a step are known per step; which of them break most paths is a hitting set, found exactly
+//! where there are few and greedily otherwise. That is only a proposal: each change is made in the text, the text is read and
+//! the question asked of what was read, and a change that breaks nothing there is not shown.
+use std::collections::{BTreeMap, BTreeSet};
+
+use model::load::text::{Change, Text};
+use serde::Serialize;
+
+use crate::{
+    Attack, Path, Question, QuestionError,
+    closure::{By, is_unguarded_entry},
+    paths::PathStep,
+    rule::{add, remove, set, take},
+    view::{Transit, View},
+};
+
+/// Most candidates of which every combination is tried.
+const EXACT_MAX: usize = 14;
+/// Most cuts that are made.
+const CUTS_MAX: usize = 32;
+
+/// The cuts of a model.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Cuts {
+    /// The paths that there are without any.
+    pub paths: Vec<Path>,
+    /// In the order in which to make them.
+    pub cuts: Vec<Cut>,
+    /// The paths that are left when all are made; no change of the model is known that breaks one of them.
+    pub left: Vec<Path>,
+}
+
+/// One change.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Cut {
+    /// In words.
+    pub words: String,
+    /// In the model.
+    pub changes: Vec<Change>,
+    /// Ids of the paths that it breaks by itself.
+    pub breaks: Vec<String>,
+    /// How many of the paths are broken when it and those before it are made.
+    pub broken: usize,
+    /// How many paths there are then: ways that were not worth telling beside a shorter one may come forward.
+    pub left: usize,
+}
+
+/// A change that takes a step away.
+#[derive(Clone, Debug, PartialEq)]
+struct Candidate {
+    words: String,
+    changes: Vec<Change>,
+    /// A flow is taken away, which somebody may need.
+    drastic: bool,
+}
+
+/// The smallest cuts for a question, at most `most` of them. The text must be that of a model without errors; where it is not,
+/// there are none.
+///
+/// # Errors
+/// The question names something that the model does not have.
+pub fn cuts(text: &Text, question: &Question, most: usize) -> Result<Cuts, QuestionError> {
+    let Some(model) = model::load(text.files()).model else {
+        return Ok(Cuts { paths: Vec::new(), cuts: Vec::new(), left: Vec::new() });
+    };
+    let paths = Attack::new(&model).paths(question, Some(text))?;
+    let mut all = Cuts { left: paths.clone(), paths, cuts: Vec::new() };
+    let mut now = text.clone();
+    let mut failed: BTreeSet<String> = BTreeSet::new();
+    while !all.left.is_empty() && all.cuts.len() < most.min(CUTS_MAX) {
+        let Some(model) = model::load(now.files()).model else { break };
+        let view = View::new(&model);
+        let Some(candidate) = best(&view, &all.left, &failed) else { break };
+        let proof = proved(&now, question, &candidate.changes);
+        let Some((after, left)) =
+            proof.filter(|(_, left)| count_gone(&all.left, left) > 0 && left.len() <= all.left.len())
+        else {
+            failed.insert(candidate.words);
+            continue;
+        };
+        let alone = proved(text, question, &candidate.changes).map(|(_, left)| gone(&all.paths, &left));
+        all.cuts.push(Cut {
+            words: candidate.words,
+            changes: candidate.changes,
+            breaks: alone.unwrap_or_default(),
+            broken: count_gone(&all.paths, &left),
+            left: left.len(),
+        });
+        (now, all.left) = (after, left);
+    }
+    Ok(all)
+}
+
+/// The text with the changes, and the paths that are left in it; none where the change cannot be made or the model would
+/// have errors.
+fn proved(text: &Text, question: &Question, changes: &[Change]) -> Option<(Text, Vec<Path>)> {
+    let after = text.changed(changes).ok()?;
+    let model = model::load(after.files()).model?;
+    let left = Attack::new(&model).paths(question, Some(&after)).ok()?;
+    Some((after, left))
+}
+
+/// Ids of the paths that are not there any more.
+fn gone(before: &[Path], after: &[Path]) -> Vec<String> {
+    before.iter().filter(|b| after.iter().all(|a| a.key() != b.key())).map(|b| b.id.clone()).collect()
+}
+
+fn count_gone(before: &[Path], after: &[Path]) -> usize {
+    gone(before, after).len()
+}
+
+/// Of a smallest set of changes that breaks all paths that can be broken, the one that breaks most.
+fn best(view: &View<'_>, paths: &[Path], failed: &BTreeSet<String>) -> Option<Candidate> {
+    let mut hits: BTreeMap<String, (Candidate, BTreeSet<usize>)> = BTreeMap::new();
+    for (at, path) in paths.iter().enumerate() {
+        let own: Vec<Candidate> = path.steps.iter().flat_map(|s| candidates(view, path, s)).collect();
+        let usable = |c: &&Candidate| !failed.contains(&c.words);
+        // Taking a flow away is for paths that nothing else breaks.
+        let mild = own.iter().filter(usable).any(|c| !c.drastic);
+        for candidate in own.iter().filter(usable).filter(|c| !(mild && c.drastic)) {
+            let entry = hits.entry(candidate.words.clone()).or_insert_with(|| (candidate.clone(), BTreeSet::new()));
+            entry.1.insert(at);
+        }
+    }
+    let all: Vec<(Candidate, BTreeSet<usize>)> = hits.into_values().collect();
+    let chosen = match all.len() <= EXACT_MAX {
+        true => exact(&all),
+        false => (0..all.len()).collect(),
+    };
+    let most = chosen.into_iter().filter_map(|at| all.get(at)).reduce(|best, other| {
+        let better = (other.1.len(), !other.0.drastic) > (best.1.len(), !best.0.drastic);
+        if better { other } else { best }
+    })?;
+    Some(most.0.clone())
+}
+
+/// A set of fewest candidates that hits everything that can be hit, the first such in order.
+fn exact(all: &[(Candidate, BTreeSet<usize>)]) -> Vec<usize> {
+    let everything: BTreeSet<usize> = all.iter().flat_map(|(_, hit)| hit).copied().collect();
+    let mut best: Option<(usize, Vec<usize>)> = None;
+    for set in 0u32..1 << all.len() {
+        let cost = set.count_ones() as usize;
+        if best.as_ref().is_some_and(|(least, _)| *least <= cost) {
+            continue;
+        }
+        let chosen: Vec<usize> = (0..all.len()).filter(|at| set >> at & 1 == 1).collect();
+        let hit: BTreeSet<usize> =
+            chosen.iter().filter_map(|at| all.get(*at)).flat_map(|(_, hit)| hit).copied().collect();
+        if hit == everything {
+            best = Some((cost, chosen));
+        }
+    }
+    best.map(|(_, chosen)| chosen).unwrap_or_default()
+}
+
+/// What could take a step away.
+fn candidates(view: &View<'_>, path: &Path, step: &PathStep) -> Vec<Candidate> {
+    let one = |words: String, changes: Vec<Change>| Candidate { words, changes, drastic: false };
+    let node = |id: usize| view.node(id).name.as_str();
+    match step.by {
+        By::Exposed(zone, target) => {
+            let Some(zone) = view.model.zones.keys().nth(zone) else { return Vec::new() };
+            let words = format!("do not expose `{}` to `{zone}`", node(target));
+            vec![one(words, vec![take(&["nodes", node(target), "exposed_to"], zone.as_str())])]
+        }
+        By::Open(target) => {
+            let proof = if view.node(target).keeps() { "iam" } else { "session-token" };
+            let words = format!("have `{}` ask for proof ({proof})", node(target));
+            vec![one(words, vec![set(&["nodes", node(target), "auth"], proof)])]
+        }
+        By::Opened(secret, target) => {
+            let of = view.datum(secret);
+            // A holder that has a flow there needs the secret; without it the flow would be dead.
+            let needed = |holder: &usize| view.outbound(*holder).any(|f| f.to == target);
+            let answered = of.returned.iter().map(|f| view.flow(*f).from);
+            if of.holders.iter().copied().chain(answered).any(|h| needed(&h)) {
+                return Vec::new();
+            }
+            let words = format!("do not let `{}` open `{}`", of.name, node(target));
+            vec![one(words, vec![take(&["data", of.name.as_str(), "opens"], node(target))])]
+        }
+        By::Exploit(_) => {
+            let party = |s: &PathStep| match s.by {
+                By::Party(flow) => Some(view.flow(flow)),
+                _ => None,
+            };
+            let entries = path.steps.iter().filter_map(party).filter(|f| is_unguarded_entry(view, f));
+            let guard = |f: &crate::view::FlowView<'_>| {
+                let words = format!("filter requests to `{}` (waf)", node(f.to));
+                one(words, vec![add(&["nodes", node(f.to), "guards"], "waf")])
+            };
+            entries.map(guard).collect()
+        }
+        By::Login(target) => {
+            let words = format!("ask for a second factor at `{}` (mfa)", node(target));
+            vec![one(words, vec![add(&["nodes", node(target), "guards"], "mfa")])]
+        }
+        By::Sniffed(flow) => {
+            let of = view.flow(flow);
+            let words = format!("encrypt `{}`", of.flow.id);
+            let change = match of.transit {
+                Transit::Plain(Some(listener)) => {
+                    set(&["nodes", node(of.to), "listen", listener.to_string().as_str(), "tls"], "auto")
+                }
+                _ => set(&["flows", of.flow.id.as_str(), "via", "tls"], "1.3"),
+            };
+            vec![one(words, vec![change])]
+        }
+        By::Party(flow) | By::Flow(flow) | By::Forwarded(flow) | By::Moved(flow) => {
+            let id = view.flow(flow).flow.id.as_str();
+            vec![Candidate {
+                words: format!("take flow `{id}` away"),
+                changes: vec![remove(&["flows", id])],
+                drastic: true,
+            }]
+        }
+        By::Given | By::Lies | By::Inside(_) => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

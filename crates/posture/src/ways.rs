@@ -1,0 +1,79 @@
+//! Essential ways: the weaknesses that a derivation needs, as sets. Of the derivations of one thing only those count whose
+//! weaknesses are not more than another's, so that a thousand detours are one way.
+use std::collections::HashMap;
+
+use crate::closure::By;
+
+/// A set of weaknesses by its place among the sets.
+pub(crate) type WayId = u32;
+
+/// Sets of weaknesses, each once.
+#[derive(Default)]
+pub(crate) struct Ways {
+    sets: Vec<Vec<u32>>,
+    ids: HashMap<Vec<u32>, WayId>,
+    unions: HashMap<(WayId, WayId), WayId>,
+    weaknesses: Vec<By>,
+    numbers: HashMap<By, u32>,
+}
+
+impl Ways {
+    /// The set of none.
+    pub(crate) fn none(&mut self) -> WayId {
+        self.id(Vec::new())
+    }
+
+    /// The set of one.
+    pub(crate) fn one(&mut self, weakness: By) -> WayId {
+        let next = u32::try_from(self.weaknesses.len()).unwrap_or(u32::MAX);
+        let number = *self.numbers.entry(weakness).or_insert(next);
+        if number == next {
+            self.weaknesses.push(weakness);
+        }
+        self.id(vec![number])
+    }
+
+    /// Both.
+    pub(crate) fn union(&mut self, a: WayId, b: WayId) -> WayId {
+        let key = (a.min(b), a.max(b));
+        if a == b || self.set(key.0).is_empty() {
+            return key.1;
+        }
+        if self.set(key.1).is_empty() {
+            return key.0;
+        }
+        if let Some(known) = self.unions.get(&key) {
+            return *known;
+        }
+        let mut both = [self.set(a), self.set(b)].concat();
+        both.sort_unstable();
+        both.dedup();
+        let id = self.id(both);
+        self.unions.insert(key, id);
+        id
+    }
+
+    /// Whether all of the first is in the second.
+    pub(crate) fn is_within(&self, a: WayId, b: WayId) -> bool {
+        a == b || self.set(a).iter().all(|w| self.set(b).binary_search(w).is_ok())
+    }
+
+    /// What is in it.
+    pub(crate) fn weaknesses(&self, way: WayId) -> impl Iterator<Item = By> {
+        self.set(way).iter().filter_map(|w| self.weaknesses.get(*w as usize).copied())
+    }
+
+    fn set(&self, way: WayId) -> &[u32] {
+        self.sets.get(way as usize).map_or(&[], Vec::as_slice)
+    }
+
+    fn id(&mut self, set: Vec<u32>) -> WayId {
+        if let Some(known) = self.ids.get(&set) {
+            return *known;
+        }
+        let id = u32::try_from(self.sets.len()).unwrap_or(u32::MAX);
+        self.sets.push(set.clone());
+        self.ids.insert(set, id);
+        id
+    }
+}
