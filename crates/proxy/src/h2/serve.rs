@@ -190,6 +190,13 @@ fn facts(request: &Request<Incoming>, semantics: Semantics, limits: &Limits) -> 
     if !written || !semantics.knows_method(method) {
         return Err(Fault::Malformed("method"));
     }
+    // `http` lets UTF-8 into a query; one head over HTTP/1.1 and HTTP/2 must mean the same.
+    if !uri.query().is_none_or(|q| q.bytes().all(|b| (0x21..0x7f).contains(&b))) {
+        return Err(Fault::Malformed("target"));
+    }
+    if uri.path() == "*" && method != "OPTIONS" {
+        return Err(Fault::Malformed("target"));
+    }
     let path = semantics.normalize(uri.path()).map_err(Fault::Path)?.into_owned();
     Ok(Facts { path, query: uri.query().map(str::to_owned), host: host.to_owned() })
 }

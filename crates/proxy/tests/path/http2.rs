@@ -133,3 +133,13 @@ async fn many_streams_share_a_connection() {
     });
     tokio::time::timeout(PATIENCE, futures_util::future::join_all(requests)).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_query_is_ascii_over_http2_as_over_http1() {
+    let mesh = Mesh::new();
+    let (web, _orders) = pair(&mesh, "http").await;
+    for (uri, status) in [("http://orders/a?b=c", 200), ("http://orders/a?b=\u{e9}", 400)] {
+        let tcp = TcpStream::connect(web.outbound("orders:8080")).await.unwrap();
+        assert_eq!(get(tcp, uri).await.0, status, "{uri}");
+    }
+}
