@@ -52,6 +52,21 @@ fn check(name: &str) {
 }
 
 #[test]
+fn a_mesh_drawn_part_by_part() {
+    check("mtls-mesh");
+}
+
+#[test]
+fn a_platform_on_the_mesh() {
+    check("ai-spm");
+}
+
+#[test]
+fn child_data_under_policies() {
+    check("guardian");
+}
+
+#[test]
 fn tasky_as_it_stands() {
     check("tasky/current");
 }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{names, subtitle};
-use crate::{Flow, Model};
+use crate::{Flow, Model, NodeKind};
 
 /// Everything stands on multiples of this, in pixels.
 pub(crate) const GRID: i32 = 10;
@@ -306,11 +306,23 @@ impl<'m> Planner<'m> {
         .collect()
     }
 
+    /// Which items of a zone are, or hold, a party that sends something: where a diagram is read from.
+    fn asking(&self, zone: usize, count: usize) -> Vec<bool> {
+        let party: Vec<bool> = self.model.nodes.values().map(|n| n.kind == NodeKind::Party).collect();
+        let mut asking = vec![false; count];
+        for (from, _) in self.ends.iter().filter(|(from, _)| party[*from]) {
+            if let Some(item) = self.item_of(zone, *from) {
+                asking[item] = true;
+            }
+        }
+        asking
+    }
+
     /// Gives every item of a zone its layer and every inner flow its direction.
     fn layers(&mut self, zone: usize) {
         let count = self.children[zone].len();
         let flows = self.inner_flows(zone);
-        let order = acyclic_order(count, &flows);
+        let order = acyclic_order(count, &flows, &self.asking(zone, count));
         for (flow, a, b) in &flows {
             self.forward[*flow] = order[*a] < order[*b];
         }
@@ -476,8 +488,8 @@ fn straighten(edges: &mut [Edge], nodes: &[Rect]) {
 }
 
 /// A position for every item such that few flows run backwards (Eades, Lin and Smyth's greedy order): what only sends
-/// comes first, what only receives last, between them what sends most and receives least.
-fn acyclic_order(count: usize, flows: &[(usize, usize, usize)]) -> Vec<usize> {
+/// comes first, what only receives last, between them people who ask, then what sends most and receives least.
+fn acyclic_order(count: usize, flows: &[(usize, usize, usize)], asking: &[bool]) -> Vec<usize> {
     let mut left: Vec<bool> = vec![true; count];
     let (mut first, mut last) = (Vec::new(), Vec::new());
     let mut degree = vec![(0i64, 0i64); count];
@@ -489,7 +501,7 @@ fn acyclic_order(count: usize, flows: &[(usize, usize, usize)]) -> Vec<usize> {
         let remaining = || (0..count).filter(|i| left[*i]);
         let sink = remaining().find(|i| degree[*i].1 == 0 && degree[*i].0 > 0);
         let source = remaining().find(|i| degree[*i].0 == 0);
-        let best = remaining().max_by_key(|i| (degree[*i].1 - degree[*i].0, std::cmp::Reverse(*i)));
+        let best = remaining().max_by_key(|i| (asking[*i], degree[*i].1 - degree[*i].0, std::cmp::Reverse(*i)));
         let (item, end) = match (source, sink, best) {
             (Some(item), _, _) => (item, &mut first),
             (None, Some(item), _) => (item, &mut last),

@@ -42,6 +42,40 @@ fn what_follows_is_put_to_its_cause() {
 }
 
 #[test]
+fn what_a_stranger_is_given_follows_from_not_asking_who_it_is() {
+    let model = "
+zones: { internet: { trust: none }, inside: {} }
+data: { record: { class: confidential } }
+nodes:
+  somebody: { kind: party, zone: internet }
+  site: { kind: service, zone: inside, guards: [waf], logs: true }
+flows:
+  - { id: look, from: somebody, to: site, returns: [record], via: { tls: \"1.3\" } }
+";
+    let found = findings(model, TODAY);
+    let also: Vec<&str> = one(&found, "unauthenticated-flow@look").also.iter().map(|c| c.id.as_str()).collect();
+    assert_eq!((found.len(), also), (1, vec!["zone-descent@look"]));
+}
+
+#[test]
+fn one_word_that_is_lacking_is_one_finding() {
+    let model = "
+zones: { lab: {}, core: { trust: high } }
+data: { profile: { class: restricted, about: child, audit: high } }
+nodes:
+  welfare: { kind: service, zone: core, run: { command: [./welfare] }, reads: [profile] }
+  identity: { kind: service, zone: lab, run: { command: [./identity] } }
+flows:
+  - { id: who, from: identity, to: welfare, returns: [profile] }
+";
+    let found = findings(model, TODAY);
+    let told = |id: &str| one(&found, id).also.iter().map(|c| c.id.clone()).collect::<Vec<_>>();
+    assert_eq!(told("audit-level@who"), ["unlogged-flow@who"]);
+    assert_eq!(told("child-data-reach@identity"), ["zone-descent@who"]);
+    assert_eq!(found.len(), 2);
+}
+
+#[test]
 fn evidence_is_where_it_is_written_or_where_it_is_lacking() {
     let found = findings(BUCKET, TODAY);
     let places: Vec<String> = one(&found, "unencrypted-store@bucket")
@@ -122,4 +156,42 @@ fn the_same_whatever_the_order_of_flows() {
     let turned = findings(&format!("{head}flows:\n{}\n", lines.join("\n")), TODAY);
     let ids = |f: &[Finding]| f.iter().map(|f| (f.id.clone(), f.severity)).collect::<Vec<_>>();
     assert_eq!(ids(&turned), ids(&findings(&model, TODAY)));
+}
+
+#[test]
+fn demands_of_a_zone_hold_in_the_zones_inside() {
+    let model = "
+zones: { bank: { requires: [mfa] }, vault: { in: bank } }
+data: { order: { class: internal } }
+nodes:
+  operator: { kind: party, zone: bank, auth: oidc }
+  panel: { kind: service, zone: vault, privilege: admin, auth: oidc }
+flows:
+  - { id: operate, from: operator, to: panel, carries: [order], via: { tls: \"1.3\" } }
+";
+    let found = findings(model, TODAY);
+    assert_eq!(found.iter().map(|f| f.id.as_str()).collect::<Vec<_>>(), ["admin-mfa@panel"]);
+}
+
+#[test]
+fn words_of_requirements_are_checked_like_any_other() {
+    for (model, code, line) in [
+        ("zones: { bank: { requires: [mfaa] } }", "unknown-word", 3),
+        ("data: { order: { class: internal, audit: loud } }", "unknown-word", 3),
+        (
+            "emergencies: { fire: { flows: [], approvers: { any: 1, of: [] }, drill: { last: 2026-01-01 } } }",
+            "missing-field",
+            3,
+        ),
+        (
+            "emergencies: { fire: { flows: [], approvers: { any: 1, of: [] }, drill: { every: often } } }",
+            "bad-value",
+            3,
+        ),
+    ] {
+        let text = format!("ward: 1\nmodel: example\n{model}\n");
+        let loaded = model::load(&[SourceFile { name: "ward.yaml".to_owned(), text }]);
+        let found = loaded.diagnostics.iter().any(|d| d.code == code && d.line == line);
+        assert!(found, "{model}: {:#?}", loaded.diagnostics);
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use model::{Class, NodeKind};
 use time::Date;
 
-use super::open_promotion;
+use super::{audit_level, open_promotion};
 use crate::{
     Grade, Lack, Rule,
     controls::{gdpr, pci, soc2, tenet},
@@ -74,8 +74,10 @@ fn check(view: &View<'_>, _: Date) -> Vec<Found> {
         let Some(severity) = graded(view, Lack::Record, worst, of.crosses_outside) else { continue };
         let (flow, id) = (of.flow, of.flow.id.as_str());
         let why = format!("neither `{}` nor `{}` keeps a record of who had {}", flow.from, flow.to, view.list(moved));
-        let mut one =
-            Found::new(id, severity, why).at(&["flows", id, "via", "audit"]).follows(&open_promotion::RULE, id);
+        let mut one = Found::new(id, severity, why)
+            .at(&["flows", id, "via", "audit"])
+            .follows(&open_promotion::RULE, id)
+            .follows(&audit_level::RULE, id);
         if view.node(of.to).node.under_ward() {
             one = one.fix("record every decision", [set(&["flows", id, "via", "audit"], "high")]);
         } else {

@@ -2,6 +2,7 @@
 use model::{Class, NodeKind, Trust};
 use time::Date;
 
+use super::{child_data_reach, unauthenticated_flow};
 use crate::{
     Grade, Lack, Rule,
     controls::{gdpr, pci, soc2},
@@ -78,15 +79,22 @@ fn check(view: &View<'_>, _: Date) -> Vec<Found> {
             view.list(sent.iter().copied()),
             class_word(view.class(worst)),
         );
-        found.push(
-            Found::new(&flow.id, severity, why)
-                .fix(
-                    "send pseudonyms, sums or tokens in place of the data, or state why it is needed",
-                    [set(&["flows", flow.id.as_str(), "via", "transform"], "pseudonyms")],
-                )
-                .at(&["flows", flow.id.as_str()])
-                .at(&["zones", to.node.zone.as_str(), "trust"]),
-        );
+        let mut one = Found::new(&flow.id, severity, why)
+            .fix(
+                "send pseudonyms, sums or tokens in place of the data, or state why it is needed",
+                [set(&["flows", flow.id.as_str(), "via", "transform"], "pseudonyms")],
+            )
+            .at(&["flows", flow.id.as_str()])
+            .at(&["zones", to.node.zone.as_str(), "trust"]);
+        // A party that had proven who it is would have asked for its own.
+        if to.node.kind == NodeKind::Party {
+            one = one.follows(&unauthenticated_flow::RULE, flow.id.as_str());
+        }
+        // Data about a child that nobody stated a need for: one question, and asked there.
+        if sent.iter().all(|d| view.datum(*d).datum.about.as_deref() == Some("child")) {
+            one = one.follows(&child_data_reach::RULE, to.name);
+        }
+        found.push(one);
     }
     found
 }
