@@ -5,7 +5,7 @@
 //! - R1: who stands in a zone reaches what is exposed to it, and what a party there may send to; who controls a node
 //!   stands in its zone and reaches what the node has flows to; a request that a service passes on reaches what is behind.
 //! - R2: who reaches a store or service that asks nobody for proof holds what it hands out.
-//! - R3: who controls a node holds what it holds, reads, is sent and is answered.
+//! - R3: who controls a node holds what it holds, reads, is sent, is answered and answers with.
 //! - R4: who holds a secret and reaches what it opens is let in: an administration node or a login is then controlled, of
 //!   anything else its data are held.
 //!
@@ -404,7 +404,8 @@ impl<'v, 'm> Run<'v, 'm> {
             self.derive(Fact::Hold(*datum), By::Inside(node), from);
         }
         for flow in &of.inbound {
-            for datum in &view.flow(*flow).carries {
+            // What it answers with it has.
+            for datum in view.flow(*flow).carries.iter().chain(&view.flow(*flow).returns) {
                 self.derive(Fact::Hold(*datum), By::Moved(*flow), from);
             }
         }

@@ -175,13 +175,14 @@ impl<'m> Attack<'m> {
             }
         }
         // Each way has the path to the most that it leads to, unless that is only the beginning of another one.
+        let mut marks = Marks::new(self.steps.numbers.count());
         let mut mains = Vec::new();
         for group in &groups {
             let key =
                 |(at, e): &(usize, &Entry)| (self.is_interior(e, reached, &interior), Reverse(self.class(e.fact)), *at);
             let Some((_, main)) = group.iter().enumerate().min_by_key(key) else { continue };
-            let mut marks = Marks::new(self.steps.numbers.count());
             marks.clear();
+            marks.set(self.steps.numbers.of(main.fact));
             let mut steps = Vec::new();
             reached.up_to(&self.steps, main.step, &mut marks, &mut steps);
             self.go_on(main, reached, &mut marks, &mut steps);
@@ -286,34 +287,31 @@ impl<'m> Attack<'m> {
         let Fact::Control(admin) = main.fact else { return };
         let numbers = self.steps.numbers;
         let mut secrets: BTreeMap<usize, u32> = BTreeMap::new();
-        let mut opened: Vec<u32> = Vec::new();
-        for id in &reached.taken {
-            let step = self.steps.step(*id);
-            match (step.fact, step.by) {
-                (Fact::Hold(secret), By::Moved(flow)) if step.from == [Some(main.fact), None] => {
-                    // What it can ask for at any time goes before what it would have to wait for.
-                    if self.view.flow(flow).from == admin {
-                        secrets.insert(secret, *id);
-                    } else {
-                        secrets.entry(secret).or_insert(*id);
-                    }
+        for id in self.steps.needing(numbers.of(main.fact)) {
+            match (self.steps.step(*id).fact, self.steps.step(*id).by) {
+                // What it can ask for at any time goes before what it would have to wait for.
+                (Fact::Hold(secret), By::Moved(flow)) if self.view.flow(flow).from != admin => {
+                    secrets.entry(secret).or_insert(*id);
                 }
-                (Fact::Hold(secret), By::Inside(_)) if step.from == [Some(main.fact), None] => {
+                (Fact::Hold(secret), By::Moved(_) | By::Inside(_)) => {
                     secrets.insert(secret, *id);
                 }
-                (_, By::Opened(..)) => opened.push(*id),
                 _ => {}
             }
         }
-        let next = opened.iter().filter_map(|id| match (self.steps.step(*id).by, self.steps.step(*id).fact) {
-            (By::Opened(_, node), Fact::Control(_)) if node == admin => None,
-            (By::Opened(secret, _), fact) => Some((*secrets.get(&secret)?, *id, fact)),
-            _ => None,
+        let is_had = |fact: &Fact| reached.first(numbers.of(*fact)).is_some() || reached.is_given(numbers.of(*fact));
+        let opened = secrets.iter().filter(|(secret, _)| !marks.has(numbers.of(Fact::Hold(**secret)))).flat_map(
+            |(secret, had)| {
+                let next = self.steps.needing(numbers.of(Fact::Hold(*secret))).iter();
+                next.map(move |id| (*had, *id, self.steps.step(*id)))
+            },
+        );
+        // What it gives back is on the path already.
+        let next = opened.filter(|(had, _, step)| {
+            let back = marks.has(numbers.of(step.fact)) || self.steps.step(*had).fact == step.fact;
+            matches!(step.by, By::Opened(..)) && !back && step.from.iter().flatten().all(is_had)
         });
-        let Some((secret, open, _)) = next.min_by_key(|(_, _, fact)| Reverse(self.class(*fact))) else { return };
-        if marks.has(numbers.of(self.steps.step(secret).fact)) {
-            return;
-        }
+        let Some((secret, open, _)) = next.min_by_key(|(_, _, step)| Reverse(self.class(step.fact))) else { return };
         steps.push(secret);
         marks.set(numbers.of(self.steps.step(secret).fact));
         reached.up_to(&self.steps, open, marks, steps);

@@ -89,7 +89,8 @@ impl Steps {
         &self.all[id as usize]
     }
 
-    fn needing(&self, fact: usize) -> &[u32] {
+    /// Steps that need a fact.
+    pub(crate) fn needing(&self, fact: usize) -> &[u32] {
         &self.order[self.starts[fact] as usize..self.starts[fact + 1] as usize]
     }
 
