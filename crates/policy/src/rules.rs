@@ -1,10 +1,10 @@
 //! The compiled form: the rules of one workload by action, and the decision.
-use std::collections::BTreeMap;
+use std::{cmp::Reverse, collections::BTreeMap};
 
 use http::HeaderName;
 use model::{
     Audit,
-    istio::{Action, AuthorizationPolicy},
+    istio::{AUDIT_ANNOTATION, Action, AuthorizationPolicy},
 };
 
 use crate::{
@@ -116,6 +116,9 @@ impl RuleSet {
             });
         }
 
+        // Where several flows allow a request, the one that is recorded most strictly decides: no looser flow beside it may
+        // take its requests away from the record.
+        selected.sort_by_key(|(_, policy)| Reverse(allow_audit(policy)));
         let mut infos = Vec::with_capacity(selected.len());
         let (mut custom, mut deny, mut audit, mut allow) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         let mut allow_selects = false;
@@ -180,7 +183,7 @@ impl RuleSet {
         self.decide_with(facts, Phase::find)
     }
 
-    /// The deciding rule is the first that matches, by name of the policy and as written in it.
+    /// The deciding rule is the first that matches: of the strictest audit level, by name of the policy and as written in it.
     fn decide_with<'a>(&'a self, facts: &Facts, find: impl Fn(&'a Phase, &Facts) -> Option<&'a Rule>) -> Decision {
         if let Some(rule) = find(&self.custom, facts) {
             return Decision::Deny(Deny { reason: rule.refusal(facts, Reason::NoProvider), rule: Some(rule.at) });
@@ -286,6 +289,16 @@ impl Rule {
         let blind = facts.request.protocol == Protocol::Tcp
             && self.from.iter().chain(&self.to).flatten().chain(&self.when).any(|check| check.matcher.http_only());
         if blind { Reason::HttpRuleOnTcp } else { reason }
+    }
+}
+
+/// The audit level of a flow; of what allows nothing, as if nothing were said.
+fn allow_audit(policy: &AuthorizationPolicy) -> Audit {
+    match policy.spec.action {
+        Action::Allow => {
+            policy.metadata.annotations.get(AUDIT_ANNOTATION).and_then(|word| audit_from_str(word)).unwrap_or_default()
+        }
+        _ => Audit::default(),
     }
 }
 

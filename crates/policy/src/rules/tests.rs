@@ -303,6 +303,30 @@ fn a_rule_is_found_by_any_of_its_principals() {
 }
 
 #[test]
+fn of_the_flows_that_allow_a_request_the_one_recorded_most_strictly_decides() {
+    let flow = |name: &str, level: Option<&str>, path: &str| {
+        let mut flow = policy(name, &format!("{{rules: [{{to: [{{operation: {{paths: [{path:?}]}}}}]}}]}}"));
+        let level = level.map(|level| ("ward.internal/audit".to_owned(), level.to_owned()));
+        flow.metadata.annotations.extend(level);
+        flow
+    };
+    let deciding = |names: [&str; 3], path: &str| {
+        let levels = [Some("low"), Some("critical"), None];
+        let paths = ["/*", "/charges", "/*"];
+        let flows: Vec<_> = (0..3).map(|i| flow(names[i], levels[i], paths[i])).collect();
+        let set = rules(&flows);
+        let facts = crate::testing::Facts::parse(&format!("GET {path}"));
+        let rule = set.decide(&facts.request()).rule().unwrap();
+        assert_eq!(set.decide_in_turn(&facts.request()).rule(), Some(rule));
+        set.audit(rule)
+    };
+    for names in [["a", "b", "c"], ["b", "a", "c"], ["b", "c", "a"], ["c", "b", "a"]] {
+        assert_eq!(deciding(names, "/charges"), Audit::Critical, "{names:?}");
+        assert_eq!(deciding(names, "/else"), Audit::Medium, "{names:?}");
+    }
+}
+
+#[test]
 fn names_flows_and_audit() {
     let mut flow =
         policy("flow-charge", "{rules: [{to: [{operation: {paths: [/a]}}]}, {to: [{operation: {paths: [/b]}}]}]}");
