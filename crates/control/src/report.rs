@@ -271,6 +271,7 @@ fn decision(node: &str, instance: &str, record: DecisionRecord) -> Option<Decisi
         token_issuer: text(record.token_issuer, TEXT_BYTES_MAX),
         remote_ip: text(record.remote_ip, 64),
         destination_ip: text(record.destination_ip, 64),
+        audit: if matches!(record.audit.as_str(), "strict" | "critical") { record.audit } else { String::new() },
         context: headers(record.context),
         outcome: None,
     })

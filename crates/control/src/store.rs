@@ -11,7 +11,8 @@ mod tests;
 
 pub use sqlite::SqliteStore;
 
-/// Decisions kept at most; the oldest go first.
+/// Decisions kept at most of each share, the oldest go first: what strict and critical flows let through is one, all else
+/// the other, so that a flood of refusals cannot crowd out what must be kept.
 pub const DECISIONS_MAX: u64 = 100_000;
 /// Decisions older than this are dropped, milliseconds.
 pub const DECISION_AGE_MAX_MS: i64 = 30 * 24 * 3_600_000;
@@ -270,6 +271,9 @@ pub struct DecisionRow {
     /// Local address that the request came to.
     #[serde(default)]
     pub destination_ip: String,
+    /// `strict` or `critical`, when a flow of that level let the request through; else empty.
+    #[serde(default)]
+    pub audit: String,
     /// With audit `strict` and `critical`: every other header but credentials.
     #[serde(default)]
     pub context: Vec<(String, String)>,

@@ -295,7 +295,7 @@ impl Session {
         let record = self.record(view, ask, &request, &id, Some(decision), decision.reason().as_str());
         if allowed {
             let commit = if audit >= Audit::Strict {
-                Some(self.require(view, ask, record))
+                Some(self.require(view, ask, audit, record))
             } else {
                 // The level does not ask for more; what is dropped is counted.
                 let _ = self.worker.record(record);
@@ -313,8 +313,9 @@ impl Session {
     }
 
     /// The record of a strict or critical flow: in full, and to be waited for.
-    fn require(&self, view: &View, ask: &Ask<'_>, mut record: DecisionRecord) -> Commit {
+    fn require(&self, view: &View, ask: &Ask<'_>, level: Audit, mut record: DecisionRecord) -> Commit {
         record.context = context(view, ask);
+        record.audit = if level == Audit::Critical { "critical" } else { "strict" }.to_owned();
         self.worker.audit().map_or_else(Commit::never, |audit| audit.require(&record))
     }
 
@@ -476,7 +477,9 @@ impl Session {
                 .iter()
                 .map(|(name, value)| {
                     // That there is one decides; what it is, nobody may read later.
-                    let value = if view.snapshot.tokens.are_in(name.as_str()) { &[] } else { value.as_bytes() };
+                    let hidden = view.snapshot.tokens.are_in(name.as_str())
+                        || context::is_credential(name.as_str(), value.as_bytes());
+                    let value = if hidden { &[] } else { value.as_bytes() };
                     Header { name: name.as_str().to_owned(), value: text(value) }
                 })
                 .collect(),

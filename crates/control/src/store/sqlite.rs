@@ -20,7 +20,7 @@ use super::{
 };
 
 /// Version of the tables below; a file with a higher one is refused.
-const SCHEMA_VERSION: i64 = 1;
+const SCHEMA_VERSION: i64 = 2;
 
 const SCHEMA: &str = "
 CREATE TABLE revisions (number INTEGER PRIMARY KEY, time_ms INTEGER NOT NULL, files TEXT NOT NULL) STRICT;
@@ -40,10 +40,18 @@ CREATE TABLE flow_buckets (node TEXT NOT NULL, source TEXT NOT NULL, flow TEXT N
   allowed INTEGER NOT NULL, bucket INTEGER NOT NULL, requests INTEGER NOT NULL,
   PRIMARY KEY (node, source, flow, port, allowed, bucket)) STRICT, WITHOUT ROWID;
 CREATE TABLE decisions (id TEXT PRIMARY KEY, time_ms INTEGER NOT NULL, node TEXT NOT NULL, flow TEXT NOT NULL,
-  allowed INTEGER NOT NULL, probe INTEGER NOT NULL, facts TEXT NOT NULL) STRICT, WITHOUT ROWID;
+  allowed INTEGER NOT NULL, probe INTEGER NOT NULL, facts TEXT NOT NULL, strict INTEGER NOT NULL DEFAULT 0)
+  STRICT, WITHOUT ROWID;
 CREATE INDEX decisions_time ON decisions (time_ms);
+CREATE INDEX decisions_share ON decisions (strict, time_ms);
 CREATE TABLE verify_runs (id TEXT PRIMARY KEY, started_ms INTEGER NOT NULL, finished_ms INTEGER NOT NULL,
   revision INTEGER NOT NULL, state TEXT NOT NULL, results TEXT NOT NULL) STRICT;
+";
+
+/// From version 1: decisions in two shares.
+const FROM_1: &str = "
+ALTER TABLE decisions ADD COLUMN strict INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX decisions_share ON decisions (strict, time_ms);
 ";
 
 /// The SQLite store. Two writers, so that counts never wait behind a sync they do not need, and a few readers.
@@ -106,13 +114,14 @@ impl SqliteStore {
             .fetch_one(&mut *transaction)
             .await
             .map_err(|e| self.fault_or(e, opened))?;
-        match found {
+        let statements = match found {
             SCHEMA_VERSION => return Ok(()),
-            0 => {}
+            0 => SCHEMA,
+            1 => FROM_1,
             _ => return Err(StoreError::Version { path: shown, found, known: SCHEMA_VERSION }),
-        }
-        sqlx::raw_sql(SCHEMA).execute(&mut *transaction).await.map_err(|e| self.fault_or(e, opened))?;
-        sqlx::raw_sql("PRAGMA user_version = 1")
+        };
+        sqlx::raw_sql(statements).execute(&mut *transaction).await.map_err(|e| self.fault_or(e, opened))?;
+        sqlx::raw_sql("PRAGMA user_version = 2")
             .execute(&mut *transaction)
             .await
             .map_err(|e| self.fault_or(e, opened))?;
@@ -369,8 +378,8 @@ impl Store for SqliteStore {
                 serde_json::to_string(decision).map_err(|source| StoreError::Corrupt { what: "decision", source })?;
             // A report that was stored but not acknowledged comes again.
             sqlx::query(
-                "INSERT OR IGNORE INTO decisions (id, time_ms, node, flow, allowed, probe, facts)
-                   VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT OR IGNORE INTO decisions (id, time_ms, node, flow, allowed, probe, facts, strict)
+                   VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             )
             .bind(&decision.id)
             .bind(decision.time_ms)
@@ -379,6 +388,7 @@ impl Store for SqliteStore {
             .bind(decision.allowed)
             .bind(decision.probe)
             .bind(json)
+            .bind(decision.allowed && !decision.audit.is_empty())
             .execute(&mut *transaction)
             .await
             .map_err(self.fault(doing))?;
@@ -536,8 +546,13 @@ impl Store for SqliteStore {
         let each = [
             ("DELETE FROM decisions WHERE time_ms < ?", now_ms - DECISION_AGE_MAX_MS),
             (
-                "DELETE FROM decisions WHERE id IN (SELECT id FROM decisions ORDER BY time_ms DESC, id DESC
-                   LIMIT -1 OFFSET ?)",
+                "DELETE FROM decisions WHERE id IN (SELECT id FROM decisions WHERE strict = 0
+                   ORDER BY time_ms DESC, id DESC LIMIT -1 OFFSET ?)",
+                int(DECISIONS_MAX),
+            ),
+            (
+                "DELETE FROM decisions WHERE id IN (SELECT id FROM decisions WHERE strict = 1
+                   ORDER BY time_ms DESC, id DESC LIMIT -1 OFFSET ?)",
                 int(DECISIONS_MAX),
             ),
             ("DELETE FROM flow_buckets WHERE bucket < ?", (now_ms - BUCKET_AGE_MAX_MS) / BUCKET_MS),
@@ -665,6 +680,13 @@ impl SqliteStore {
     pub(crate) async fn fill(&self) {
         sqlx::raw_sql("PRAGMA max_page_count = 1").execute(&self.durable).await.unwrap();
         sqlx::raw_sql("PRAGMA max_page_count = 1").execute(&self.counts).await.unwrap();
+    }
+
+    /// Takes back what version 2 added.
+    pub(crate) async fn back_to_version_1(&self) {
+        let statements =
+            "DROP INDEX decisions_share; ALTER TABLE decisions DROP COLUMN strict; PRAGMA user_version = 1";
+        sqlx::raw_sql(statements).execute(&self.durable).await.unwrap();
     }
 
     /// Pretends that another version wrote the file.

@@ -231,13 +231,44 @@ async fn old_rows_go() {
 }
 
 #[tokio::test]
+async fn a_flood_of_refusals_leaves_what_strict_and_critical_flows_let_through() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    let charge = DecisionRow { audit: "critical".into(), ..decision("charge", 1, true) };
+    // A refusal has no flow whose level could protect it, whatever a proxy says.
+    let refused = DecisionRow { audit: "critical".into(), ..decision("refused", 1, false) };
+    let most = i64::try_from(super::DECISIONS_MAX).unwrap();
+    let flood = (0..most).map(|i| decision(&format!("d{i}"), 2 + i, false));
+    let decisions = [charge, refused].into_iter().chain(flood).collect();
+    store.put_facts(&Facts { decisions, ..Facts::default() }, 1).await.unwrap();
+    store.prune(most).await.unwrap();
+    assert!(store.decision("charge").await.unwrap().is_some());
+    assert_eq!(store.decision("refused").await.unwrap(), None);
+    assert!(store.decision("d0").await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn a_database_of_version_1_is_taken_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path()).await;
+    store.put_facts(&Facts { decisions: vec![decision("old", 1, true)], ..Facts::default() }, 1).await.unwrap();
+    store.back_to_version_1().await;
+    store.close().await;
+    let store = open(dir.path()).await;
+    assert!(store.decision("old").await.unwrap().is_some());
+    let new = DecisionRow { audit: "strict".into(), ..decision("new", 2, true) };
+    store.put_facts(&Facts { decisions: vec![new], ..Facts::default() }, 2).await.unwrap();
+    assert_eq!(store.decision("new").await.unwrap().unwrap().audit, "strict");
+}
+
+#[tokio::test]
 async fn a_newer_database_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path()).await;
     store.user_version(99).await;
     drop(store);
     let error = SqliteStore::open(&dir.path().join("ward.db")).await.unwrap_err();
-    assert!(matches!(error, StoreError::Version { found: 99, known: 1, .. }), "{error}");
+    assert!(matches!(error, StoreError::Version { found: 99, known: 2, .. }), "{error}");
 }
 
 #[tokio::test]

@@ -60,7 +60,7 @@ pub(crate) fn full(headers: Headers<'_>) -> Vec<Header> {
 }
 
 /// By its name, or because the value is a token whatever the name: a JWT, or `Bearer …`.
-fn is_credential(name: &str, value: &[u8]) -> bool {
+pub(crate) fn is_credential(name: &str, value: &[u8]) -> bool {
     let value = value.trim_ascii();
     let scheme = |scheme: &[u8]| value.get(..scheme.len()).is_some_and(|start| start.eq_ignore_ascii_case(scheme));
     let is_jwt = value.starts_with(b"ey") && value.iter().filter(|byte| **byte == b'.').count() >= 2;

@@ -127,6 +127,7 @@ async fn a_critical_decision_is_recorded_in_full_with_what_became_of_it() {
     let (decisions, outcomes) = spooled(&shop.orders, 2).await;
     let record = &decisions[0];
     assert_eq!((record.allowed, record.flow.as_str(), record.path.as_str()), (true, "charge", "/charges"));
+    assert_eq!(record.audit, "critical");
     let value = |name: &str| record.context.iter().find(|h| h.name == name).map(|h| h.value.as_str());
     assert_eq!((value("x-shop"), value("content-length")), (Some("blue"), Some("2")));
     assert!(!format!("{record:?}").contains("hunter2"), "{record:?}");
@@ -142,7 +143,7 @@ async fn denials_beside_a_critical_flow_are_on_disk_and_others_are_not() {
         shop.send("DELETE /charges HTTP/1.1\r\nHost: orders\r\nConnection: close\r\nX-Shop: blue\r\n\r\n").await;
     assert_eq!(status(&answer), 403);
     let (decisions, _) = spooled(&shop.orders, 1).await;
-    assert!(answer.contains(&decisions[0].id) && !decisions[0].allowed, "{answer}");
+    assert!(answer.contains(&decisions[0].id) && !decisions[0].allowed && decisions[0].audit.is_empty(), "{answer}");
     assert!(decisions[0].context.iter().any(|h| h.name == "x-shop"));
     // Level high: by the queue in memory, and no more than policies read.
     assert_eq!(status(&shop.send(PLAIN).await), 200);
