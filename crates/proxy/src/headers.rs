@@ -124,6 +124,9 @@ pub const RESPONSE: &[Row] = &[
     each("ward-probe-result", Remove, Remove, Remove, "only proxies answer probes"),
 ];
 
+/// Bytes of a name that are compared with its underscores read as hyphens; more than the longest row has.
+const LOOKALIKE_BYTES_MAX: usize = 64;
+
 /// A table made fast: rows by length of the name.
 pub(crate) struct Index {
     by_length: Vec<Vec<&'static Row>>,
@@ -150,6 +153,28 @@ impl Index {
 
     /// What to do with this header; names compare without case.
     pub(crate) fn action(&self, side: Side, name: &[u8]) -> Action {
+        if name.contains(&b'_') {
+            return self.lookalike(side, name);
+        }
+        self.exact(side, name)
+    }
+
+    /// Many applications read `x_real_ip` as `x-real-ip` (CGI's variables know no difference): whatever is not simply kept
+    /// in the one spelling is taken out in the other.
+    fn lookalike(&self, side: Side, name: &[u8]) -> Action {
+        // Longer than any row but for a prefix, of which the start is enough.
+        let mut dashed = [0; LOOKALIKE_BYTES_MAX];
+        let length = name.len().min(dashed.len());
+        for (to, from) in dashed.iter_mut().zip(name) {
+            *to = if *from == b'_' { b'-' } else { *from };
+        }
+        match self.exact(side, dashed.get(..length).unwrap_or_default()) {
+            Action::Keep => Action::Keep,
+            _ => Action::Remove,
+        }
+    }
+
+    fn exact(&self, side: Side, name: &[u8]) -> Action {
         let row = self
             .by_length
             .get(name.len())

@@ -37,6 +37,8 @@ pub struct Tokens {
     keys: Vec<Option<Arc<KeySet>>>,
     /// Headers that may hold a token, or all of its claims, in lower case.
     places: BTreeSet<String>,
+    /// Headers that may hold a token, with `-` for `_`.
+    dashed_places: BTreeSet<String>,
     /// Headers that only we set, with `-` for `_`.
     outputs: BTreeSet<String>,
     /// Claims that policies read, each with the names of the claims around it.
@@ -84,7 +86,8 @@ impl Tokens {
         });
         let keys = keys.collect();
         let (places, outputs) = names(&documents);
-        Ok(Self { rules, keys, places, outputs, read: BTreeSet::new() })
+        let dashed_places = places.iter().map(|name| name.replace('_', "-")).collect();
+        Ok(Self { rules, keys, places, dashed_places, outputs, read: BTreeSet::new() })
     }
 
     /// Keeps in records the claims that these policies read.
@@ -145,14 +148,17 @@ impl Tokens {
         Ok(Some(Box::new(Passport { admission: Some(admission), rewritten, let_through: None })))
     }
 
-    /// Many applications read `x_user` as `x-user` (CGI's variables know no difference): what we set may not be forged so.
+    /// Many applications read `x_user` as `x-user` (CGI's variables know no difference): what we set may not be forged so, nor
+    /// a token that nobody has looked at stand beside one that was proven.
     fn remove_lookalikes(&self, headers: &mut HeaderMap) {
-        if self.outputs.is_empty() {
+        if self.outputs.is_empty() && self.dashed_places.is_empty() {
             return;
         }
         let looks_alike = |name: &HeaderName| {
             let name = name.as_str();
-            name.contains('_') && self.outputs.contains(&name.replace('_', "-"))
+            let dashed = name.replace('_', "-");
+            let is_output = name.contains('_') && self.outputs.contains(&dashed);
+            is_output || (self.dashed_places.contains(&dashed) && !self.places.contains(name))
         };
         let alike: Vec<HeaderName> = headers.keys().filter(|name| looks_alike(name)).cloned().collect();
         alike.iter().for_each(|name| drop(headers.remove(name)));

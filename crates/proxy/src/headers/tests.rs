@@ -15,6 +15,25 @@ fn lookup_ignores_case_and_knows_prefixes() {
 }
 
 #[test]
+fn underscores_are_no_way_around_a_row() {
+    let action = |side, name: &str| REQUEST_INDEX.action(side, name.as_bytes());
+    for name in ["x_forwarded_for", "X_Forwarded-For", "x_real-ip", "x_envoy_original_path", "x_ward_anything"] {
+        assert_eq!(action(Side::Gateway, name), Action::Remove, "{name}");
+    }
+    for side in [Side::Gateway, Side::Outbound, Side::Inbound] {
+        for name in ["X_FORWARDED_CLIENT_CERT", "content_length", "transfer_encoding", "ward_probe", "x_ward_a"] {
+            assert_eq!(action(side, name), Action::Remove, "{name}");
+        }
+        assert_eq!(action(side, &format!("x_ward_{}", "a".repeat(200))), Action::Remove);
+        for name in ["x_custom", "_", "x_", &"_".repeat(200)] {
+            assert_eq!(action(side, name), Action::Keep, "{name}");
+        }
+    }
+    assert_eq!(action(Side::Inbound, "x_forwarded_for"), Action::Keep, "as x-forwarded-for is");
+    assert!(REQUEST.iter().chain(RESPONSE).all(|row| row.name.len() < LOOKALIKE_BYTES_MAX && !row.name.contains('_')));
+}
+
+#[test]
 fn every_prefix_begins_with_x() {
     for row in REQUEST.iter().chain(RESPONSE).filter(|r| r.name.ends_with('*')) {
         assert!(row.name.starts_with("x-"), "{}", row.name);

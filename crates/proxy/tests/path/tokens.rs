@@ -421,19 +421,27 @@ async fn no_record_holds_a_credential_even_where_policies_read_it() {
         "forwardOriginalToken": true, "outputPayloadToHeader": "x-payload",
     }]);
     let mut pair = pair(app::echo().await, &rules, &[]);
-    let reading: Vec<Value> = ["authorization", "cookie", "x-partner", "x-payload", "x-plain"]
+    let reading: Vec<Value> = ["authorization", "cookie", "x-api-key", "x-partner", "x-payload", "x-plain"]
         .map(|name| json!({ "when": [{ "key": format!("request.headers[{name}]"), "values": ["*"] }] }))
         .into();
     pair.orders.apply(|r| r.policies = vec![policy("read", "ALLOW", &reading.into())]).unwrap();
     let token = key.sign(&claims("ann", now(&pair.orders)));
     let line = format!("X-Partner: Token {token}");
-    let lines = [line.as_str(), "Authorization: Basic c2VjcmV0", "Cookie: a=c2VjcmV0", "X-Plain: seen"];
+    let lines =
+        [line.as_str(), "Authorization: Basic c2VjcmV0", "Cookie: a=c2VjcmV0", "X-Api-Key: c2VjcmV0", "X-Plain: seen"];
     assert_eq!(status(&pair.raw(get("/private", &lines)).await), 200);
     let record = pair.orders.decision().await;
     let mut seen: Vec<_> = record.headers.iter().map(|h| (h.name.as_str(), h.value.as_str())).collect();
     seen.sort_unstable();
     let empty = |name| (name, "");
-    let want = [empty("authorization"), empty("cookie"), empty("x-partner"), empty("x-payload"), ("x-plain", "seen")];
+    let want = [
+        empty("authorization"),
+        empty("cookie"),
+        empty("x-api-key"),
+        empty("x-partner"),
+        empty("x-payload"),
+        ("x-plain", "seen"),
+    ];
     assert_eq!(seen, want);
     let text = format!("{record:?}");
     assert!(!text.contains("c2VjcmV0") && !text.contains(&token) && !text.contains("a@b.test"), "{text}");
@@ -544,4 +552,21 @@ async fn tcp_has_no_tokens_and_rules_about_them_deny_it() {
         assert_eq!(connect().await, "");
         assert_eq!(db.decision().await.reason, reason);
     }
+}
+
+#[tokio::test]
+async fn what_applications_may_take_for_a_place_of_tokens_holds_none_that_nobody_proved() {
+    let key = Key::new("k");
+    let place = json!([{ "name": "x-tok" }, { "name": "own_tok" }]);
+    let rules =
+        json!([{ "issuer": ISSUER, "jwks": jwks(&[&key]), "fromHeaders": place, "forwardOriginalToken": true }]);
+    let pair = pair(app::echo().await, &rules, &[]);
+    let token = key.sign(&claims("ann", now(&pair.orders)));
+    let proven = format!("X-Tok: {token}");
+    let seen = pair.raw(get("/private", &[&proven, "X_Tok: forged", "x_TOK: forged", "Own-Tok: forged"])).await;
+    assert!(status(&seen) == 200 && seen.contains(&token) && !seen.contains("forged"), "{seen}");
+    let seen = pair.raw(get("/private", &[&format!("Own_Tok: {token}")])).await;
+    assert!(status(&seen) == 200 && seen.contains(&token), "{seen}");
+    // In a place itself it is looked at.
+    assert_eq!(status(&pair.raw(get("/private", &[&proven, "Own_Tok: forged"])).await), 401);
 }
