@@ -4,7 +4,10 @@ use std::path::Path;
 use model::load::text::Text;
 use posture::Finding;
 
-use super::{patch::unified, text::summary};
+use super::{
+    patch::{patched, unified},
+    text::summary,
+};
 use crate::output::visible;
 
 /// The report.
@@ -16,7 +19,7 @@ pub(super) fn report(dir: &Path, text: &Text, findings: &[Finding]) -> String {
     for finding in findings {
         out += &format!("| {} | `{}` | {} |\n", finding.severity, finding.id, cell(&finding.why));
     }
-    for finding in findings {
+    for (finding, number) in findings.iter().zip(0..) {
         out += &format!("\n## `{}`\n\n**{}**: {}\n", finding.id, finding.severity, finding.why);
         if let Some(raised) = &finding.raised {
             out += &format!("\nWorse than by itself, being {raised}.\n");
@@ -35,7 +38,9 @@ pub(super) fn report(dir: &Path, text: &Text, findings: &[Finding]) -> String {
         }
         let controls: Vec<String> = finding.controls.iter().map(|c| format!("`{c}`")).collect();
         out += &format!("- fails {}\n- mend: {}\n", controls.join(", "), finding.fix.words);
-        if let Some(Ok(after)) = (!finding.fix.changes.is_empty()).then(|| text.changed(&finding.fix.changes)) {
+        if let Some(Ok(after)) =
+            (!finding.fix.changes.is_empty() && number < patched(text)).then(|| text.changed(&finding.fix.changes))
+        {
             out += &format!("\n```diff\n{}```\n", unified(text, &after));
         }
     }

@@ -250,3 +250,14 @@ fn what_only_people_can_mend_is_said() {
     let at = dir.path().to_str().unwrap();
     assert_eq!(ward_posture(&["fix", "shared-credential@password", at]), "1");
 }
+
+#[test]
+fn patches_end_where_a_report_would_take_long() {
+    let long = format!("{MODEL}# {}\n", "x".repeat(1 << 20));
+    let of = |text: &str| {
+        patch::patched(&Text::new(vec![SourceFile { name: "ward.yaml".to_owned(), text: text.to_owned() }]))
+    };
+    assert!(of(MODEL) > 1_000);
+    assert_eq!(of(&long), 7);
+    assert_eq!(of(""), 8 << 20);
+}
