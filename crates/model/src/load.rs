@@ -16,8 +16,8 @@ mod nouns;
 mod problems;
 mod read;
 mod resources;
-mod tokens;
 pub mod text;
+mod tokens;
 mod yaml;
 
 pub use flows::{ALLOW_ENTRIES_MAX, APPROVERS_MAX};
@@ -37,6 +37,10 @@ use yaml::Yaml;
 pub const FILE_BYTES_MAX: usize = 1 << 20;
 /// Most files of a model.
 pub const FILES_MAX: usize = 1_000;
+/// Largest file of resources that stand alone, in bytes: ten thousand policies in one.
+pub const DOCUMENT_BYTES_MAX: usize = 16 << 20;
+/// Most files of resources that stand alone.
+pub const DOCUMENT_FILES_MAX: usize = 10_000;
 /// Most zones, data, nodes, flows, waivers, emergencies, invariants or tests, each.
 pub const NOUNS_MAX: usize = 10_000;
 /// Most diagnostics listed.
@@ -75,7 +79,7 @@ struct Names<'y> {
 /// `ward.yaml`, are standard resources. Everything wrong is reported at once.
 pub fn load(files: &[SourceFile]) -> Loaded {
     let mut p = Problems::new(files);
-    let parsed = parse_all(&mut p, files);
+    let parsed = parse_all(&mut p, files, FILES_MAX, FILE_BYTES_MAX);
     let mut root: Option<Item<'_>> = None;
     let mut resources = Vec::new();
     for (file, (source, documents)) in files.iter().zip(&parsed).enumerate() {
@@ -127,11 +131,18 @@ pub struct Documents {
 /// Reads standard resources that stand alone, where Istio's meaning holds and no flow limits them.
 pub fn load_documents(files: &[SourceFile]) -> Documents {
     let mut p = Problems::new(files);
-    let parsed = parse_all(&mut p, files);
+    let parsed = parse_all(&mut p, files, DOCUMENT_FILES_MAX, DOCUMENT_BYTES_MAX);
     let mut items = Vec::new();
-    for (file, documents) in parsed.iter().enumerate() {
+    for (file, (source, documents)) in files.iter().zip(&parsed).enumerate() {
         for yaml in documents.iter().filter(|yaml| !(yaml.is_null() && yaml.span.is_empty())) {
-            items.push(Item { yaml, key: None, path: String::new(), file });
+            let item = Item { yaml, key: None, path: String::new(), file };
+            // Not everything that is JSON is a resource.
+            if source.name.ends_with(".json") && item.get("apiVersion").is_none() && item.get("kind").is_none() {
+                let help = "a resource has `apiVersion` and `kind`".to_owned();
+                p.warn("not-enforced", &item.at(), "this is no resource, and left out".to_owned(), help);
+                continue;
+            }
+            items.push(item);
         }
     }
     let found = resources::read(&mut p, &items, Beside::Nothing);
@@ -186,19 +197,19 @@ fn no_model(help: String, found: bool) -> Diagnostic {
     }
 }
 
-fn parse_all(p: &mut Problems<'_>, files: &[SourceFile]) -> Vec<Vec<Yaml>> {
+fn parse_all(p: &mut Problems<'_>, files: &[SourceFile], files_max: usize, bytes_max: usize) -> Vec<Vec<Yaml>> {
     let mut parsed = Vec::with_capacity(files.len());
     for (file, source) in files.iter().enumerate() {
         let at = At { file, span: 0..0, path: String::new() };
-        if file >= FILES_MAX {
-            if file == FILES_MAX {
-                p.error("too-large", &at, format!("more than {FILES_MAX} files"), None);
+        if file >= files_max {
+            if file == files_max {
+                p.error("too-large", &at, format!("more than {files_max} files"), None);
             }
             parsed.push(Vec::new());
             continue;
         }
-        if source.text.len() > FILE_BYTES_MAX {
-            let message = format!("the file is larger than {FILE_BYTES_MAX} bytes");
+        if source.text.len() > bytes_max {
+            let message = format!("the file is larger than {bytes_max} bytes");
             p.error("too-large", &at, message, "split it".to_owned());
             parsed.push(Vec::new());
             continue;

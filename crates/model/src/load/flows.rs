@@ -234,7 +234,9 @@ pub(crate) fn emergencies(
     let Some(item) = item else { return all };
     for (key, item) in p.map(&item, "emergencies") {
         let name = p.name_at(key, "an emergency", &item.at_key());
-        let Some(fields) = p.fields(&item, "an emergency", &["flows", "approvers", "max", "audit", "drill"]) else { continue };
+        let Some(fields) = p.fields(&item, "an emergency", &["flows", "approvers", "max", "audit", "drill"]) else {
+            continue;
+        };
         let flows = fields.require(p, "an emergency", "flows", "[support-access]");
         let flows = references(p, flows, "unknown-flow", "flow", &names.flows);
         let approvers = fields.require(p, "an emergency", "approvers", "{ any: 2, of: [alice, bob] }");

@@ -8,6 +8,7 @@ use super::{
     problems::Problems,
     read::{Fields, Item, list},
     tokens,
+    yaml::Value,
 };
 use crate::{
     Model, Severity, closest,
@@ -83,13 +84,10 @@ const KNOWN: &[Known] = &[
 /// `policy` is `<namespace>/<name>`, `field` e.g. `spec.rules[0].from[1]`.
 pub(crate) fn place<'y>(items: &[Item<'y>], policy: &str, field: &str) -> Option<Item<'y>> {
     let (namespace, name) = policy.split_once('/')?;
-    let mut at = items
-        .iter()
-        .find(|item| {
-            let text = |key: &str| item.get("metadata").and_then(|m| m.get(key)).and_then(|i| i.scalar());
-            text("name") == Some(name) && text("namespace").unwrap_or("default") == namespace
-        })?
-        .clone();
+    let mut at = items.iter().flat_map(members).find(|item| {
+        let text = |key: &str| item.get("metadata").and_then(|m| m.get(key)).and_then(|i| i.scalar());
+        text("name") == Some(name) && text("namespace").unwrap_or("default") == namespace
+    })?;
     for part in field.split(['.', '[']) {
         let next = match part.strip_suffix(']') {
             Some(index) => index.parse().ok().and_then(|i: usize| at.elements().into_iter().nth(i)),
@@ -114,10 +112,12 @@ pub(crate) enum Beside<'m> {
 pub(crate) fn read(p: &mut Problems<'_>, items: &[Item<'_>], beside: Beside<'_>) -> Documents {
     let mut found = Documents::default();
     let mut seen: BTreeSet<(&str, String, String)> = BTreeSet::new();
+    let mut skipped: BTreeSet<(String, String)> = BTreeSet::new();
     let alone = matches!(beside, Beside::Nothing);
-    for (number, item) in items.iter().enumerate() {
+    let items: Vec<Item<'_>> = items.iter().flat_map(members).collect();
+    for item in &items {
         let Some((group, kind)) = group_and_kind(p, item) else { continue };
-        if number == POLICIES_MAX {
+        if seen.len() == POLICIES_MAX {
             p.error("too-large", &item.at(), format!("more than {POLICIES_MAX} policies"), None);
             break;
         }
@@ -147,6 +147,14 @@ pub(crate) fn read(p: &mut Problems<'_>, items: &[Item<'_>], beside: Beside<'_>)
                 found.tokens.push(document);
                 ("RequestAuthentication", found.tokens.last().map(|tokens| &tokens.metadata))
             }
+            _ if alone && foreign(&group, &kind) => {
+                // A directory of Kubernetes' resources may hold many of one kind; saying so once is enough.
+                if let Some(at) = item.get("kind").filter(|_| skipped.insert((group, kind.clone()))) {
+                    let help = "only security.istio.io is decided by here".to_owned();
+                    p.warn("not-enforced", &at.at(), format!("{kind} is left out"), help);
+                }
+                continue;
+            }
             _ => {
                 other_kind(p, item, &group, &kind);
                 continue;
@@ -160,6 +168,24 @@ pub(crate) fn read(p: &mut Problems<'_>, items: &[Item<'_>], beside: Beside<'_>)
         }
     }
     found
+}
+
+/// The resources in a `List`, as `kubectl get -o yaml` writes them; anything else is itself.
+pub(crate) fn members<'y>(item: &Item<'y>) -> Vec<Item<'y>> {
+    let text = |key: &str| item.get(key).and_then(|i| i.scalar()).unwrap_or_default();
+    let security =
+        || text("apiVersion").starts_with(SECURITY) && OWN.iter().any(|kind| text("kind") == format!("{kind}List"));
+    let list = (text("apiVersion") == "v1" && text("kind") == "List") || security();
+    match item.get("items").filter(|items| list && matches!(items.yaml.value, Value::Seq(_))) {
+        Some(items) => items.elements(),
+        None => vec![item.clone()],
+    }
+}
+
+/// Whether a kind is surely nobody's misspelling of one that is read.
+fn foreign(group: &str, kind: &str) -> bool {
+    let near = || closest(group, [SECURITY]).is_some() && closest(kind, OWN).is_some();
+    group != SECURITY && kind != "List" && !OWN.contains(&kind) && !near()
 }
 
 fn group_and_kind(p: &mut Problems<'_>, item: &Item<'_>) -> Option<(String, String)> {
@@ -343,6 +369,11 @@ fn spec_of(p: &mut Problems<'_>, item: &Item<'_>, alone: bool) -> Option<Authori
     let mut rules = Vec::new();
     if let Some(item) = fields.get("rules").filter(|i| !i.yaml.is_null()) {
         for element in p.list(&item, "rules") {
+            // A dash with nothing behind it would be a rule that matches everything.
+            if element.yaml.is_null() {
+                let help = "write `{}` for a rule that matches every request, or remove it".to_owned();
+                p.error("bad-value", &element.at(), "the rule holds nothing".to_owned(), help);
+            }
             rules.extend(rule(p, &element));
         }
     }

@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 use expect_test::{Expect, expect};
 use proptest::prelude::*;
 
-use super::{DIAGNOSTICS_MAX, FILE_BYTES_MAX, Loaded, load, read::parse_duration, yaml};
+use super::{
+    DIAGNOSTICS_MAX, DOCUMENT_BYTES_MAX, DOCUMENT_FILES_MAX, FILE_BYTES_MAX, Loaded, POLICIES_MAX, load,
+    read::parse_duration, yaml,
+};
 use crate::{Diagnostic, Severity, SourceFile, diagnostic::CODES, words};
 
 /// The first example of the design, as a user would write it.
@@ -1275,6 +1278,66 @@ fn documents_alone() {
             error[duplicate-name] 18:19 a PeerAuthentication `p` of this namespace is already there
         "#]],
     );
+}
+
+/// What `kubectl get -o yaml` writes, and what stands beside it in a directory of Kubernetes' resources.
+#[test]
+fn documents_as_kubernetes_keeps_them() {
+    check_alone(
+        "apiVersion: v1\nkind: List\nmetadata: { resourceVersion: '' }\nitems:\n- apiVersion: security.istio.io/v1beta1\n  kind: AuthorizationPolicy\n  metadata:\n    name: p\n    uid: 0f\n    generation: 1\n    resourceVersion: '7'\n    creationTimestamp: '2026-01-01T00:00:00Z'\n    managedFields: [{ manager: kubectl, fieldsV1: { 'f:spec': {} } }]\n  spec: { action: DENY, rules: [{}] }\n  status: { conditions: [] }\n- { apiVersion: v1, kind: Service, metadata: { name: s } }\n---\napiVersion: security.istio.io/v1\nkind: AuthorizationPolicyList\nitems:\n- { apiVersion: security.istio.io/v1, kind: AuthorizationPolicy, metadata: { name: p } }\n---\n{ apiVersion: v1, kind: Service, metadata: { name: t } }\n---\n{ apiVersion: networking.k8s.io/v1, kind: NetworkPolicy }\n---\n{ apiVersion: v1, kind: Secret }\n---\n{ apiVersion: v1, kind: List, items: [] }\n",
+        expect![[r#"
+            warning[not-enforced] 16:27 Service is left out
+            error[duplicate-name] 21:84 a policy `p` of this namespace is already there
+            warning[not-enforced] 25:43 NetworkPolicy is left out
+            warning[not-enforced] 27:25 Secret is left out
+        "#]],
+    );
+    // What could be a slip of the pen is no other kind.
+    check_alone(
+        "{ apiVersion: security.istio.io/v1, kind: AuthorisationPolicy }\n---\n{ apiVersion: security.istio.io/v1, kind: Waypoint }\n---\n{ apiVersion: securty.istio.io/v1, kind: AuthorizationPolicy }\n---\n{ apiVersion: securty.istio.io/v1, kind: AuthorizationPolcy }\n---\n{ apiVersion: v1, kind: List, items: { a: b } }\n",
+        expect![[r#"
+            error[unknown-kind] 1:43 Ward does not know the kind `AuthorisationPolicy`
+            error[unknown-kind] 3:43 Ward does not know the kind `Waypoint`
+            error[unknown-kind] 5:15 no AuthorizationPolicy belongs to this API
+            error[unknown-kind] 7:42 Ward does not know the kind `AuthorizationPolcy`
+            error[unknown-kind] 9:25 Ward does not know the kind `List`
+        "#]],
+    );
+}
+
+/// A dash with nothing behind it is no rule that allows everything.
+#[test]
+fn a_rule_is_written_out() {
+    check_alone(
+        "apiVersion: security.istio.io/v1\nkind: AuthorizationPolicy\nmetadata: { name: p }\nspec:\n  rules:\n  -\n  - {}\n",
+        expect![[r#"
+            error[bad-value] 6:4 the rule holds nothing
+        "#]],
+    );
+}
+
+#[test]
+fn limits_of_documents() {
+    let policy = |i: usize| {
+        format!(r#"{{"apiVersion":"security.istio.io/v1","kind":"AuthorizationPolicy","metadata":{{"name":"p{i}"}},"spec":{{"rules":[{{"to":[{{"operation":{{"paths":["/p{i}"]}}}}]}}]}}}}"#)
+    };
+    let found = |count: usize| {
+        let text: String = (0..count).map(|i| format!("---\n{}\n", policy(i))).collect();
+        crate::load_documents(&[SourceFile { name: "all.yaml".to_owned(), text }])
+    };
+    let most = found(POLICIES_MAX);
+    assert_eq!((most.policies.len(), most.diagnostics.len()), (POLICIES_MAX, 0));
+    assert_eq!(found(POLICIES_MAX + 1).diagnostics[0].code, "too-large");
+    let padded = |bytes: usize| {
+        let text = format!("#{}", "x".repeat(bytes - 1));
+        crate::load_documents(&[SourceFile { name: "all.yaml".to_owned(), text }]).diagnostics.len()
+    };
+    assert_eq!((padded(DOCUMENT_BYTES_MAX), padded(DOCUMENT_BYTES_MAX + 1)), (0, 1));
+    let files = |count: usize| {
+        let file = |i: usize| SourceFile { name: format!("{i}.yaml"), text: String::new() };
+        crate::load_documents(&(0..count).map(file).collect::<Vec<_>>()).diagnostics.len()
+    };
+    assert_eq!((files(DOCUMENT_FILES_MAX), files(DOCUMENT_FILES_MAX + 1)), (0, 1));
 }
 
 /// Flows among the nodes of `NODES`, in a mesh with two issuers.

@@ -7,7 +7,7 @@ use std::{
 
 use serde_saphyr::granit_parser::{Event, Parser, ScalarStyle, options};
 
-/// Most nodes of one file, counting what aliases stand for.
+/// Most nodes of one file, counting what aliases stand for; a larger file may have one for every six of its bytes.
 pub const YAML_NODES_MAX: usize = 200_000;
 /// Deepest nesting, counting what aliases stand for.
 pub const YAML_DEPTH_MAX: usize = 48;
@@ -96,7 +96,7 @@ impl Yaml {
 
 /// The documents of a file, as far as it can be read, and everything wrong with its YAML.
 pub(crate) fn parse(text: &str) -> (Vec<Yaml>, Vec<Fault>) {
-    let mut builder = Builder::default();
+    let mut builder = Builder { nodes_max: YAML_NODES_MAX.max(text.len() / 6), ..Builder::default() };
     let options = options! {
         emit_unresolved_aliases: true,
         disallow_directives: true,
@@ -140,6 +140,7 @@ struct Builder {
     stack: Vec<Frame>,
     anchors: HashMap<usize, Yaml>,
     nodes: usize,
+    nodes_max: usize,
 }
 
 struct Frame {
@@ -240,8 +241,9 @@ impl Builder {
     fn close(&mut self, yaml: Yaml, anchor: usize, cost: usize) -> bool {
         self.nodes += cost;
         let depth = self.stack.len() + yaml.height;
-        if self.nodes > YAML_NODES_MAX || depth > YAML_DEPTH_MAX {
-            let message = format!("more than {YAML_NODES_MAX} values or {YAML_DEPTH_MAX} levels, aliases written out");
+        if self.nodes > self.nodes_max || depth > YAML_DEPTH_MAX {
+            let nodes_max = self.nodes_max;
+            let message = format!("more than {nodes_max} values or {YAML_DEPTH_MAX} levels, aliases written out");
             self.fault("too-large", yaml.span.clone(), message, Some("split the file".to_owned()));
             // What was built may be deep; it is dropped level by level and never walked.
             return false;
