@@ -1,11 +1,12 @@
-//! Reads a model directory: every `*.yaml` and `*.yml` below it, in order of name. What is inside is `model`'s matter.
+//! Reads a directory: every `*.yaml` and `*.yml` below it, and where resources stand alone every `*.json`, in order of
+//! name. What is inside is `model`'s matter.
 use std::{fs, path::Path};
 
 use anyhow::{Context as _, bail};
 use model::SourceFile;
 
-/// Most files a model may have.
-const FILES_MAX: usize = 1_000;
+/// Most files of a directory; `model` has its own, smaller limit for those of a model.
+const FILES_MAX: usize = 10_000;
 /// Deepest directory below the model's own.
 const DEPTH_MAX: usize = 16;
 /// Largest file read; `model::load` has its own, smaller limit and says so with a place.
@@ -16,17 +17,29 @@ const FILE_BYTES_MAX: u64 = 16 << 20;
 /// # Errors
 /// The directory or a file in it cannot be read, is not UTF-8, or there are too many or too large files.
 pub(crate) fn read(dir: &Path) -> anyhow::Result<Vec<SourceFile>> {
+    read_ending(dir, &[".yaml", ".yml"])
+}
+
+/// The same for resources that stand alone, with the JSON files, as `kubectl` reads a directory.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn read_resources(dir: &Path) -> anyhow::Result<Vec<SourceFile>> {
+    read_ending(dir, &[".yaml", ".yml", ".json"])
+}
+
+fn read_ending(dir: &Path, endings: &[&str]) -> anyhow::Result<Vec<SourceFile>> {
     let meta = fs::metadata(dir).with_context(|| format!("cannot read the model directory {}", dir.display()))?;
     if !meta.is_dir() {
         bail!("{} is not a directory: name the directory that holds ward.yaml", dir.display());
     }
     let mut files = Vec::new();
-    walk(dir, "", 0, &mut files)?;
+    walk(dir, "", 0, endings, &mut files)?;
     files.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(files)
 }
 
-fn walk(dir: &Path, prefix: &str, depth: usize, files: &mut Vec<SourceFile>) -> anyhow::Result<()> {
+fn walk(dir: &Path, prefix: &str, depth: usize, endings: &[&str], files: &mut Vec<SourceFile>) -> anyhow::Result<()> {
     if depth > DEPTH_MAX {
         bail!("{} is more than {DEPTH_MAX} directories deep", dir.display());
     }
@@ -43,8 +56,8 @@ fn walk(dir: &Path, prefix: &str, depth: usize, files: &mut Vec<SourceFile>) -> 
         // A symbolic link to a file is followed, one to a directory is not: it could lead round in a circle.
         let link = fs::symlink_metadata(&path).with_context(|| format!("cannot read {}", path.display()))?;
         if link.is_dir() {
-            walk(&path, &format!("{relative}/"), depth + 1, files)?;
-        } else if name.ends_with(".yaml") || name.ends_with(".yml") {
+            walk(&path, &format!("{relative}/"), depth + 1, endings, files)?;
+        } else if endings.iter().any(|ending| name.ends_with(ending)) {
             let meta = fs::metadata(&path).with_context(|| format!("cannot read {}", path.display()))?;
             if !meta.is_file() {
                 continue;
@@ -53,7 +66,7 @@ fn walk(dir: &Path, prefix: &str, depth: usize, files: &mut Vec<SourceFile>) -> 
                 bail!("{} is larger than {FILE_BYTES_MAX} bytes", path.display());
             }
             if files.len() == FILES_MAX {
-                bail!("{} holds more than {FILES_MAX} YAML files", dir.display());
+                bail!("{} holds more than {FILES_MAX} files", dir.display());
             }
             let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
             let text = String::from_utf8(bytes).map_err(|e| {

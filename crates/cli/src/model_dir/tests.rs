@@ -18,6 +18,17 @@ fn yaml_files_by_name_without_hidden_ones() {
 }
 
 #[test]
+fn resources_may_be_json_and_a_model_is_not() {
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["a.json", "b.yaml"] {
+        fs::write(dir.path().join(name), "{}").unwrap();
+    }
+    let names = |files: Vec<model::SourceFile>| files.into_iter().map(|f| f.name).collect::<Vec<_>>();
+    assert_eq!(names(read(dir.path()).unwrap()), ["b.yaml"]);
+    assert_eq!(names(super::read_resources(dir.path()).unwrap()), ["a.json", "b.yaml"]);
+}
+
+#[test]
 fn what_cannot_be_read_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let missing = read(&dir.path().join("nope")).unwrap_err();

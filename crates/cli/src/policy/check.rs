@@ -106,7 +106,7 @@ fn gate(args: &Check) -> anyhow::Result<Option<Gate>> {
         Some(Compat::Istio) => Semantics::Istio,
         None => Semantics::Ward,
     };
-    let files = model_dir::read(&args.policies)?;
+    let mut files = model_dir::read(&args.policies)?;
     let built = if files.iter().any(|file| file.name == "ward.yaml") {
         let loaded = model::load(&files);
         let Some(model) = loaded.model else {
@@ -140,6 +140,7 @@ fn gate(args: &Check) -> anyhow::Result<Option<Gate>> {
                 args.policies.display()
             );
         }
+        files = model_dir::read_resources(&args.policies)?;
         let documents = model::load_documents(&files);
         if !documents.diagnostics.is_empty() {
             eprint!("{}", summary(&files, &documents.diagnostics));
@@ -229,16 +230,16 @@ struct Answer {
 fn answer_all(gate: &Gate, keys: &mut Keys, mut input: impl BufRead, mut out: impl Write) -> io::Result<bool> {
     let mut all = true;
     let mut line = Vec::new();
-    loop {
+    for number in 1_u64.. {
         let answer = match next_line(&mut input, &mut line)? {
             Line::End => break,
             Line::TooLong => Answer {
                 id: Value::Null,
                 verdict: Verdict::refused(400, "bad-line"),
-                detail: Some(format!("the line is longer than {LINE_BYTES_MAX} bytes")),
+                detail: Some(format!("line {number} is longer than {LINE_BYTES_MAX} bytes")),
             },
             Line::Read if line.trim_ascii().is_empty() => continue,
-            Line::Read => answer(gate, keys, &line),
+            Line::Read => answer(gate, keys, number, &line),
         };
         all &= answer.detail.is_none();
         serde_json::to_writer(&mut out, &answer)?;
@@ -290,13 +291,17 @@ fn next_line(input: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<Line> {
     })
 }
 
-fn answer(gate: &Gate, keys: &mut Keys, line: &[u8]) -> Answer {
+fn answer(gate: &Gate, keys: &mut Keys, number: u64, line: &[u8]) -> Answer {
     let bad =
         |id: Value, detail: String| Answer { id, verdict: Verdict::refused(400, "bad-line"), detail: Some(detail) };
     let mut fields = match serde_json::from_slice::<Value>(line) {
         Ok(Value::Object(fields)) => fields,
-        Ok(_) => return bad(Value::Null, "the line is no JSON object".to_owned()),
-        Err(error) => return bad(Value::Null, format!("the line is no JSON: {error}")),
+        Ok(_) => return bad(Value::Null, format!("line {number} is no JSON object")),
+        Err(error) => {
+            let (text, column) = (error.to_string(), error.column());
+            let cause = text.rsplit_once(" at line ").map_or(text.as_str(), |(cause, _)| cause);
+            return bad(Value::Null, format!("line {number} is no JSON: {cause} at column {column}"));
+        }
     };
     let id = fields.remove("id").unwrap_or_default();
     match arrival(fields) {
@@ -304,7 +309,7 @@ fn answer(gate: &Gate, keys: &mut Keys, line: &[u8]) -> Answer {
             let verdict = gate.answer_proving(&arrival, &mut keys.at(Clock::unix()));
             Answer { id, verdict, detail: None }
         }
-        Err(detail) => bad(id, detail),
+        Err(detail) => bad(id, format!("line {number}: {detail}")),
     }
 }
 

@@ -106,23 +106,23 @@ fn a_line_that_is_no_request_stops_nothing() {
         Semantics::Ward,
         &lines,
         expect![[r#"
-        {"id":null,"status":400,"decision":"deny","policy":null,"rule":null,"reason":"bad-line","detail":"the line is longer than 1048576 bytes"}
-        {"id":null,"status":400,"decision":"deny","policy":null,"rule":null,"reason":"bad-line","detail":"the line is no JSON: expected ident at line 1 column 2"}
-        {"id":null,"status":400,"decision":"deny","policy":null,"rule":null,"reason":"bad-line","detail":"the line is no JSON object"}
-        {"id":"x","status":400,"decision":"deny","policy":null,"rule":null,"reason":"bad-line","detail":"`port` is 70000, and must be a number from 1 to 65535"}
-        {"id":"x","status":400,"decision":"deny","policy":null,"rule":null,"reason":"bad-line","detail":"`port` is \"80\", and must be a number from 1 to 65535"}
-        {"id":"x","status":400,"decision":"deny","policy":null,"rule":null,"reason":"bad-line","detail":"`jwt` is \"abc\", and must be an object of claims"}
-        {"id":"x","status":400,"decision":"deny","policy":null,"rule":null,"reason":"bad-line","detail":"`headers` must be [[name, value], …]: invalid type: map, expected a sequence"}
-        {"id":"x","status":400,"decision":"deny","policy":null,"rule":null,"reason":"bad-line","detail":"`method` is 1, and must be a text"}
-        {"id":"x","status":400,"decision":"deny","policy":null,"rule":null,"reason":"bad-line","detail":"`protocol` is `udp`, and must be http or tcp"}
-        {"id":"x","status":400,"decision":"deny","policy":null,"rule":null,"reason":"bad-line","detail":"`source_ip` is `10.0.0`, and must be an IP address"}
-        {"id":"x","status":400,"decision":"deny","policy":null,"rule":null,"reason":"path-raw-byte"}
-        {"id":"x","status":400,"decision":"deny","policy":null,"rule":null,"reason":"two-hosts"}
-        {"id":"x","status":400,"decision":"deny","policy":null,"rule":null,"reason":"bad-peer"}
-        {"id":null,"status":400,"decision":"deny","policy":null,"rule":null,"reason":"bad-line","detail":"the line is no JSON: expected value at line 1 column 1"}
-        {"id":"last","status":200,"decision":"allow","policy":"shop/web","rule":0,"reason":"allowed"}
-        all requests: false
-    "#]],
+            {"id":null,"status":400,"decision":"deny","policy":null,"rule":null,"reason":"bad-line","detail":"line 1 is longer than 1048576 bytes"}
+            {"id":null,"status":400,"decision":"deny","policy":null,"rule":null,"reason":"bad-line","detail":"line 2 is no JSON: expected ident at column 2"}
+            {"id":null,"status":400,"decision":"deny","policy":null,"rule":null,"reason":"bad-line","detail":"line 3 is no JSON object"}
+            {"id":"x","status":400,"decision":"deny","policy":null,"rule":null,"reason":"bad-line","detail":"line 4: `port` is 70000, and must be a number from 1 to 65535"}
+            {"id":"x","status":400,"decision":"deny","policy":null,"rule":null,"reason":"bad-line","detail":"line 5: `port` is \"80\", and must be a number from 1 to 65535"}
+            {"id":"x","status":400,"decision":"deny","policy":null,"rule":null,"reason":"bad-line","detail":"line 6: `jwt` is \"abc\", and must be an object of claims"}
+            {"id":"x","status":400,"decision":"deny","policy":null,"rule":null,"reason":"bad-line","detail":"line 7: `headers` must be [[name, value], …]: invalid type: map, expected a sequence"}
+            {"id":"x","status":400,"decision":"deny","policy":null,"rule":null,"reason":"bad-line","detail":"line 8: `method` is 1, and must be a text"}
+            {"id":"x","status":400,"decision":"deny","policy":null,"rule":null,"reason":"bad-line","detail":"line 9: `protocol` is `udp`, and must be http or tcp"}
+            {"id":"x","status":400,"decision":"deny","policy":null,"rule":null,"reason":"bad-line","detail":"line 10: `source_ip` is `10.0.0`, and must be an IP address"}
+            {"id":"x","status":400,"decision":"deny","policy":null,"rule":null,"reason":"path-raw-byte"}
+            {"id":"x","status":400,"decision":"deny","policy":null,"rule":null,"reason":"two-hosts"}
+            {"id":"x","status":400,"decision":"deny","policy":null,"rule":null,"reason":"bad-peer"}
+            {"id":null,"status":400,"decision":"deny","policy":null,"rule":null,"reason":"bad-line","detail":"line 14 is no JSON: expected value at column 1"}
+            {"id":"last","status":200,"decision":"allow","policy":"shop/web","rule":0,"reason":"allowed"}
+            all requests: false
+        "#]],
     );
 }
 
@@ -218,7 +218,7 @@ spec:
     let (good, late) = (token("https://shop.example", 1 << 40), token("https://shop.example", 1));
     let mut answer = |what: &str, headers: Value| {
         let line = serde_json::json!({ "id": what, "headers": headers }).to_string();
-        let found = super::answer(&gate, &mut keys, line.as_bytes()).verdict;
+        let found = super::answer(&gate, &mut keys, 1, line.as_bytes()).verdict;
         format!("{what}: {} {}", found.status, found.reason)
     };
     let bearer = |token: &str| serde_json::json!([["authorization", format!("Bearer {token}")]]);
