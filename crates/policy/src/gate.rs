@@ -265,7 +265,11 @@ impl Gate {
         {
             return Err(malformed(RequestFault::Host));
         }
-        let bare = self.semantics == Semantics::Istio && authority.is_some() && target.starts_with(['?', '#']);
+        let bare = match authority {
+            Some(_) => self.semantics == Semantics::Istio && target.starts_with(['?', '#']),
+            // An address may have no path; a request target of its own may not.
+            None => target.is_empty() || target.starts_with(['?', '#']),
+        };
         if bare || (target == "*" && method != "OPTIONS") {
             return Err(Verdict::refused(400, PathFault::NotAbsolute.as_str()));
         }

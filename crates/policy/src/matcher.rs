@@ -277,6 +277,17 @@ pub(crate) enum PathMatch {
 }
 
 impl PathMatch {
+    /// What differs by a slash at the end; `None` when that matches already, or could never.
+    pub(crate) fn with_slash(&self) -> Option<Self> {
+        let slashed = |text: &str| (!text.ends_with('/')).then(|| format!("{text}/").into());
+        match self {
+            Self::Text(Text::Exact(text)) => slashed(text).map(|text| Self::Text(Text::Exact(text))),
+            Self::Text(Text::Suffix(text)) => slashed(text).map(|text| Self::Text(Text::Suffix(text))),
+            Self::Text(Text::Prefix(_) | Text::Present) => None,
+            Self::Template(template) => template.with_slash().map(Self::Template),
+        }
+    }
+
     fn matches(&self, path: &str) -> bool {
         match self {
             Self::Text(text) => text.matches(path),

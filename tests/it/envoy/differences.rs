@@ -120,6 +120,10 @@ fn paths(set: &mut Set, arrival: &mut Arrival) {
         for to in policy.spec.rules.iter_mut().flat_map(|rule| &mut rule.to) {
             to.operation.paths.iter_mut().for_each(|value| path(value, !widens));
             to.operation.not_paths.iter_mut().for_each(|value| path(value, widens));
+            let narrowing = if widens { &mut to.operation.not_paths } else { &mut to.operation.paths };
+            let slashed = |value: &&String| !value.ends_with('/') && (!value.ends_with('*') || value.starts_with('*'));
+            let more: Vec<String> = narrowing.iter().filter(slashed).map(|value| format!("{value}/")).collect();
+            narrowing.extend(more);
         }
     }
 }

@@ -11,6 +11,10 @@ impl Compiler<'_> {
         let mut paths = Vec::with_capacity(values.len());
         for (i, value) in values.iter().enumerate() {
             if let Some(path) = self.path(&format!("{place}[{i}]"), value, reading) {
+                // Many applications serve `/admin/` as `/admin`.
+                if reading == Reading::Possible && self.semantics == Semantics::Ward {
+                    paths.extend(path.with_slash());
+                }
                 paths.push(path);
             }
         }

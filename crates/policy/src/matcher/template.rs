@@ -11,7 +11,7 @@ pub(crate) struct Template {
 }
 
 /// What stands between two slashes.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Segment {
     /// The text.
     Literal(Box<str>),
@@ -60,6 +60,21 @@ impl Template {
                 None => return Ok(Self { head: head.into(), tail: None, narrow: false }),
             }
         }
+    }
+
+    /// The same with a slash at the end; `None` when it has one, or ends in `{**}`, which takes it.
+    pub(crate) fn with_slash(&self) -> Option<Self> {
+        let mut head = self.head.to_vec();
+        let tail = match &self.tail {
+            Some(tail) if tail.is_empty() || tail.ends_with('/') => return None,
+            Some(tail) => Some(format!("{tail}/").into()),
+            None if head.last() == Some(&Segment::Literal("".into())) => return None,
+            None => {
+                head.push(Segment::Literal("".into()));
+                None
+            }
+        };
+        Some(Self { head: head.into(), tail, narrow: self.narrow })
     }
 
     /// The same, with wildcards that stand for the characters of Envoy's matcher only: what may stand in a path

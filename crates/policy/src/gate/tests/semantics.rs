@@ -210,6 +210,39 @@ fn paths_mind_case_and_trailing_slash() {
 }
 
 #[test]
+fn what_denies_a_path_denies_it_with_a_slash_behind() {
+    let documents = "policy {action: DENY, rules: [{to: [{operation: {paths: [/admin, '*.php', '/t/{*}', '/u/{**}/end', '/v/{**}']}}]}]}";
+    both(
+        documents,
+        &[
+            ("GET /admin/", 403, 200),
+            ("GET /admin//", 403, 200),
+            ("GET /admin%2f", 403, 200),
+            ("GET /admin%5c", 403, 200),
+            ("GET /admin/x", 200, 200),
+            ("GET /administrators", 200, 200),
+            ("GET /a.php/", 403, 200),
+            ("GET /a.php/x", 200, 200),
+            ("GET /t/x/", 403, 200),
+            ("GET /t/", 200, 200),
+            ("GET /u/x/end/", 403, 200),
+            ("GET /v/", 403, 403),
+            ("GET /v", 200, 200),
+        ],
+    );
+    let documents = "policy {rules: [{to: [{operation: {notPaths: [/admin]}}]}]}";
+    both(documents, &[("GET /admin/", 403, 200), ("GET /", 200, 200)]);
+    // What is written with a slash asks for one.
+    let documents = "policy {action: DENY, rules: [{to: [{operation: {paths: [/admin/]}}]}]}";
+    both(documents, &[("GET /admin", 200, 200), ("GET /admin/", 403, 403)]);
+}
+
+#[test]
+fn a_target_has_a_path() {
+    both("", &[("GET ?x", 400, 400), ("GET #x", 400, 400), ("GET http://svc", 200, 200), ("GET /?x", 200, 200)]);
+}
+
+#[test]
 fn headers_of_the_host_mind_the_case_to_istio() {
     let documents =
         "policy {action: DENY, rules: [{when: [{key: 'request.headers[:authority]', values: [a.example]}]}]}";
