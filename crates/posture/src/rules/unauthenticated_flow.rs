@@ -82,7 +82,7 @@ fn check(view: &View<'_>, _: Date) -> Vec<Found> {
             .follows(&public_store::RULE, &flow.to)
             .follows(&open_metadata::RULE, &flow.to)
             .follows(&open_promotion::RULE, id);
-        if flow.via.words.get("auth").is_none() {
+        if !flow.via.words.contains_key("auth") {
             // It needed no proof while it stayed on the machine.
             one = one.follows(&private_traffic_over_internet::RULE, id);
         }
