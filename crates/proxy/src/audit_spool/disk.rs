@@ -2,7 +2,7 @@
 use std::{
     fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     path::Path,
 };
 
@@ -12,6 +12,8 @@ pub(super) trait SegmentFile: Send {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()>;
     /// Returns once what was written survives a power loss.
     fn sync(&mut self) -> io::Result<()>;
+    /// Whether it is what stands under this name: what was removed or moved away is found by nobody who reads or starts again.
+    fn stands_at(&self, path: &Path) -> io::Result<bool>;
     /// Cuts what was written beyond `bytes`.
     fn cut(&mut self, bytes: u64) -> io::Result<()>;
 }
@@ -55,6 +57,15 @@ impl SegmentFile for File {
 
     fn sync(&mut self) -> io::Result<()> {
         self.sync_data()
+    }
+
+    fn stands_at(&self, path: &Path) -> io::Result<bool> {
+        let here = self.metadata()?;
+        match fs::symlink_metadata(path) {
+            Ok(there) => Ok((here.dev(), here.ino()) == (there.dev(), there.ino())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 
     fn cut(&mut self, bytes: u64) -> io::Result<()> {

@@ -20,6 +20,8 @@ pub(super) struct Segment {
     pub(super) mark: Mark,
     /// Whether the writer still writes to it.
     pub(super) is_open: bool,
+    /// Nobody finds it under its path any more. Should it come back, the next start ships it: it is not removed.
+    pub(super) is_lost: bool,
 }
 
 /// The index.
@@ -77,12 +79,13 @@ impl Index {
         }
     }
 
-    /// The segments of which every record was taken and that nobody writes to any more; they are forgotten here.
+    /// The segments of which every record was taken and that nobody writes to any more; they are forgotten here. A lost one is
+    /// not among them.
     pub(super) fn take_done(&mut self) -> Vec<Segment> {
         let (done, rest) = std::mem::take(&mut self.segments)
             .into_iter()
             .partition::<Vec<_>, _>(|segment| !segment.is_open && segment.last <= self.acknowledged);
         self.segments = rest.into();
-        done
+        done.into_iter().filter(|segment| !segment.is_lost).collect()
     }
 }

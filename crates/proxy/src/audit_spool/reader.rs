@@ -12,6 +12,7 @@ use wire::v1::{DecisionRecord, Outcome};
 use super::{
     Inner,
     format::{self, Entry, HEADER_BYTES, Kind, PAYLOAD_BYTES_MAX, RECORD_OVERHEAD},
+    index::Segment,
 };
 
 /// Bytes read at once, at most. More than the longest record.
@@ -69,7 +70,13 @@ impl Reader {
             _ => HEADER_BYTES as u64,
         };
         let wanted = segment.bytes.saturating_sub(start).min(READ_BYTES_MAX);
-        let bytes = read_file(&segment.path, start, wanted)?;
+        let bytes = match read_file(&segment.path, start, wanted) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                self.skip(&mut batch, &segment);
+                return Ok(batch);
+            }
+            read => read?,
+        };
         // What was read before stands at the beginning, when a reader begins in the middle of a segment.
         let scan = format::scan_records(&bytes, 0, 0, segment.mark);
         let done = scan.entries.iter().take_while(|entry| entry.sequence <= self.through).count();
@@ -95,6 +102,18 @@ impl Reader {
         self.through = batch.through;
         self.inner.found_damaged(batch.through, batch.damaged);
         Ok(batch)
+    }
+
+    /// Somebody has removed the file: what stands behind it must not wait for ever.
+    fn skip(&mut self, batch: &mut Batch, segment: &Segment) {
+        if let Some(lost) = self.inner.index().segments.iter_mut().find(|one| one.first == segment.first) {
+            lost.is_lost = true;
+        }
+        batch.damaged = segment.last - self.through.clamp(segment.first.saturating_sub(1), segment.last);
+        batch.through = segment.last;
+        self.through = segment.last;
+        self.place = Some((segment.first, segment.bytes));
+        self.inner.found_damaged(batch.through, batch.damaged);
     }
 
     fn take(&self, batch: &mut Batch, entries: &[Entry<'_>], first: u64) {

@@ -79,9 +79,15 @@ pub(super) fn recover(directory: &Path) -> io::Result<Found> {
             found.damaged += lost;
         }
         match (scan.mark, scan.entries.is_empty()) {
-            (Some(mark), false) => {
-                found.segments.push(Segment { path, first, last, bytes: scan.end as u64, mark, is_open: false })
-            }
+            (Some(mark), false) => found.segments.push(Segment {
+                path,
+                first,
+                last,
+                bytes: scan.end as u64,
+                mark,
+                is_open: false,
+                is_lost: false,
+            }),
             // An empty one, or one whose very beginning was torn.
             _ if is_newest || torn == 0 || bytes.len() <= HEADER_BYTES => disk::remove(&path)?,
             // There was something in it, and it may still tell somebody something.

@@ -151,7 +151,9 @@ async fn those_who_wait_together_are_kept_together() {
 async fn a_slow_disk_refuses_in_time_and_blocks_nobody() {
     let (_folder, spool, disk) = on(64 * MIB, Duration::from_millis(20));
     let gate = disk.hold_syncs();
-    assert!(!keep(&spool, "late").await);
+    let late = spool.require(&record("late"));
+    until("the writer has it", || disk.syncs() == 1);
+    assert!(!spool.is_kept(late).await);
     // However many come, handing over does not wait; beyond the queue they are refused at once.
     let commits: Vec<_> = (0..2 * QUEUE).map(|id| spool.require(&record(&id.to_string()))).collect();
     assert_eq!(commits.iter().filter(|commit| commit.0.is_some()).count(), QUEUE);
@@ -263,6 +265,48 @@ async fn a_directory_that_comes_late_is_used_then() {
     fs::remove_file(&blocked).unwrap();
     assert!(keep(&spool, "b").await);
     assert_eq!(read_all(&mut spool.reader()).0, ["b"]);
+}
+
+#[tokio::test]
+async fn a_directory_that_is_removed_is_made_again_and_what_stood_in_it_holds_nothing_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = started(folder.path(), 64 * MIB);
+    assert!(keep(&spool, "lost").await);
+    fs::remove_dir_all(folder.path().join("audit")).unwrap();
+    assert!(keep(&spool, "a").await, "another segment is begun");
+    let mut reader = spool.reader();
+    assert_eq!(read_all(&mut reader), (vec!["a".to_owned()], 1));
+    assert_eq!((spool.status().damaged, spool.status().records), (1, 2));
+    // What was read already is not missed.
+    fs::remove_dir_all(folder.path().join("audit")).unwrap();
+    assert!(keep(&spool, "b").await);
+    assert_eq!(read_all(&mut reader), (vec!["b".to_owned()], 0));
+    spool.acknowledge(u64::MAX);
+    assert_eq!(spool.status().records, 0);
+}
+
+#[tokio::test]
+async fn a_segment_that_was_moved_away_and_comes_back_is_shipped_at_the_next_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let (here, away) = (folder.path().join("audit"), folder.path().join("away"));
+    let first = started(folder.path(), 64 * MIB);
+    assert!(keep(&first, "a").await);
+    let moved = segments(folder.path()).remove(0);
+    fs::rename(&here, &away).unwrap();
+    assert!(keep(&first, "b").await);
+    assert_eq!(read_all(&mut first.reader()), (vec!["b".to_owned()], 1));
+    fs::rename(away.join(moved.file_name().unwrap()), &moved).unwrap();
+    // Taken, as far as it could be read: what could not stays where it is.
+    first.acknowledge(u64::MAX);
+    assert!(keep(&first, "c").await);
+    assert!(moved.exists());
+    end(first);
+    let second = spool(folder.path(), 64 * MIB);
+    let mut committed = second.subscribe();
+    second.resume();
+    committed.changed().await.unwrap();
+    let ids = read_all(&mut second.reader()).0;
+    assert!(["a", "c"].iter().all(|id| ids.contains(&(*id).to_owned())), "{ids:?}");
 }
 
 #[tokio::test]

@@ -64,6 +64,8 @@ enum WriteError {
     Write(#[source] io::Error),
     #[error("a segment cannot be brought to the disk for certain")]
     Sync(#[source] io::Error),
+    #[error("its segment was removed or moved away")]
+    Gone,
 }
 
 struct Open {
@@ -128,7 +130,15 @@ impl Writer {
             batch.retain(|entry| entry.waiter.as_ref().is_none_or(|waiter| !waiter.is_closed()));
             self.remove_done();
             if !batch.is_empty() {
-                match self.commit(&batch) {
+                // Whose segment is gone begins another at once.
+                let committed = match self.commit(&batch) {
+                    Err(error @ WriteError::Gone) => {
+                        tracing::error!(error = daemon::logs::chain(&error), "the audit spool begins anew");
+                        self.commit(&batch)
+                    }
+                    committed => committed,
+                };
+                match committed {
                     Ok(()) => self.committed(batch),
                     Err(error) => {
                         let lost = batch.iter().filter(|entry| entry.waiter.is_none()).count();
@@ -227,6 +237,12 @@ impl Writer {
             self.abandon(&open);
             return Err(WriteError::Sync(error));
         }
+        // What cannot be asked is no promise either.
+        if !open.file.stands_at(&recovery::path_of(&self.directory, open.first)).unwrap_or_default() {
+            self.next += batch.len() as u64;
+            self.abandon(&open);
+            return Err(WriteError::Gone);
+        }
         self.next += batch.len() as u64;
         open.bytes += buffer.len() as u64;
         {
@@ -262,7 +278,7 @@ impl Writer {
             created => created.map_err(WriteError::Write)?,
         };
         format::put_header(buffer, first, mark);
-        let segment = Segment { path, first, last: first - 1, bytes: 0, mark, is_open: true };
+        let segment = Segment { path, first, last: first - 1, bytes: 0, mark, is_open: true, is_lost: false };
         self.inner.index().segments.push_back(segment);
         Ok(Open { file, first, mark, bytes: 0 })
     }

@@ -142,6 +142,10 @@ impl SegmentFile for TestFile {
         Ok(())
     }
 
+    fn stands_at(&self, path: &Path) -> io::Result<bool> {
+        self.file.stands_at(path)
+    }
+
     fn cut(&mut self, bytes: u64) -> io::Result<()> {
         self.file.cut(bytes)
     }
