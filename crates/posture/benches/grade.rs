@@ -8,7 +8,7 @@ use std::hint::black_box;
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use model::{Auth, Model, Name, SourceFile};
 use posture::{
-    Input,
+    Attack, Input, Question,
     closure::{Closure, Start},
     grade,
     view::View,
@@ -101,6 +101,12 @@ fn bench(c: &mut Criterion) {
         let view = View::new(&model);
         group.bench_with_input(BenchmarkId::new("closure", nodes), &view, |b, view| {
             b.iter(|| black_box(Closure::new(view, &Start::outside(view))));
+        });
+        let outside = Question::default();
+        let found = Attack::new(&model).paths(&outside, None).expect("nothing is named");
+        assert!(!found.is_empty());
+        group.bench_with_input(BenchmarkId::new("paths", nodes), &model, |b, model| {
+            b.iter(|| black_box(Attack::new(model).paths(&outside, None).expect("nothing is named")));
         });
     }
     group.finish();

@@ -179,10 +179,9 @@ impl<'m> Attack<'m> {
         let mut mains = Vec::new();
         for group in &groups {
             let key =
-                |(at, e): &(usize, &Entry)| (self.is_interior(e, reached, &interior), Reverse(self.class(e.fact)), *at);
+                |(at, e): &(usize, &Entry)| (Reverse(self.class(e.fact)), self.is_interior(e, reached, &interior), *at);
             let Some((_, main)) = group.iter().enumerate().min_by_key(key) else { continue };
             marks.clear();
-            marks.set(self.steps.numbers.of(main.fact));
             let mut steps = Vec::new();
             reached.up_to(&self.steps, main.step, &mut marks, &mut steps);
             self.go_on(main, reached, &mut marks, &mut steps);

@@ -182,18 +182,17 @@ impl Reached {
     /// The first steps to what a step needs, then the step itself; facts in `seen` are taken as had already.
     pub(crate) fn up_to(&self, steps: &Steps, id: u32, seen: &mut Marks, out: &mut Vec<u32>) {
         let mut stack = vec![(id, false)];
-        while let Some((id, ready)) = stack.pop() {
-            let step = steps.step(id);
+        while let Some((at, ready)) = stack.pop() {
+            let step = steps.step(at);
+            let fact = steps.numbers.of(step.fact);
             if ready {
-                out.push(id);
-                continue;
-            }
-            stack.push((id, true));
-            for fact in step.from.iter().rev().flatten().map(|f| steps.numbers.of(*f)) {
-                if let Some(first) = self.first(fact).filter(|_| !seen.has(fact)) {
-                    seen.set(fact);
-                    stack.push((first, false));
-                }
+                out.push(at);
+            } else if at == id || !seen.has(fact) {
+                // Marked when it is its turn and not when it is asked for, so that it stands before all that need it.
+                seen.set(fact);
+                stack.push((at, true));
+                let needs = step.from.iter().rev().flatten().map(|f| steps.numbers.of(*f)).filter(|f| !seen.has(*f));
+                stack.extend(needs.filter_map(|f| self.first(f)).map(|first| (first, false)));
             }
         }
     }

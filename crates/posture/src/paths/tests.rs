@@ -68,6 +68,29 @@ fn three_attacks_of_the_exercise() {
     );
 }
 
+/// Beside each model stands which paths there are, and why each of them is one.
+#[test]
+fn paths_that_are_expected() {
+    let expected = [
+        (CURRENT, include_str!("../../../../examples/tasky/current/expected.json")),
+        (SECURE, include_str!("../../../../examples/tasky/secure/expected.json")),
+    ];
+    for (text, expected) in expected {
+        let document: serde_json::Value = serde_json::from_str(expected).unwrap();
+        let of = |id: &str, way: serde_json::Value| format!("{id} {way}");
+        let mut found: Vec<String> =
+            paths(text, &Question::default()).iter().map(|p| of(&p.id, serde_json::json!(p.way))).collect();
+        let mut wanted: Vec<String> = Vec::new();
+        for path in document["paths"].as_array().unwrap() {
+            assert!(path["because"].as_str().is_some_and(|b| !b.is_empty()));
+            wanted.push(of(path["id"].as_str().unwrap(), path["way"].clone()));
+        }
+        found.sort();
+        wanted.sort();
+        assert_eq!(found, wanted);
+    }
+}
+
 #[test]
 fn every_path_of_the_exercise() {
     check(
