@@ -1,14 +1,22 @@
 //! The example models and what is expected of them: beside each stands `expected.json`, every line with the sentence that is
 //! its reason.
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
 
 use model::{SourceFile, load::text::Text};
 use time::macros::date;
 
-use crate::{Finding, Input, Severity, grade};
+use crate::{Attack, Finding, Input, Question, Severity, grade};
+
+fn examples() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples")
+}
 
 fn read(example: &str, file: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(example).join(file);
+    let path = examples().join(example).join(file);
     fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
@@ -16,6 +24,11 @@ fn findings(text: &Text) -> Vec<Finding> {
     let loaded = model::load(text.files());
     let model = loaded.model.unwrap_or_else(|| panic!("{:#?}", loaded.diagnostics));
     grade(Input { model: &model, text: Some(text), today: date!(2026 - 11 - 22) })
+}
+
+fn paths(text: &Text) -> Vec<crate::Path> {
+    let model = model::load(text.files()).model.unwrap();
+    Attack::new(&model).paths(&Question::default(), None).unwrap()
 }
 
 fn example(name: &str) -> Text {
@@ -47,33 +60,41 @@ fn check(name: &str) {
     }
     let gone = expected.keys().filter(|id| found.iter().all(|f| f.id != **id));
     wrong.extend(gone.map(|id| format!("not found: {id}")));
+    let of = |id: &str, way: serde_json::Value| format!("{id} {way}");
+    let mut ways: Vec<String> = paths(&example(name)).iter().map(|p| of(&p.id, p.way.clone().into())).collect();
+    let mut wanted: Vec<String> =
+        list("paths").iter().map(|p| of(p["id"].as_str().unwrap(), p["way"].clone())).collect();
+    ways.sort();
+    wanted.sort();
+    if ways != wanted {
+        wrong.push(format!("paths: {ways:#?}"));
+    }
     assert!(wrong.is_empty(), "{name}\n{}", wrong.join("\n"));
-    assert!(expected.values().all(|e| e["because"].as_str().is_some_and(|b| !b.is_empty())));
+    let mut lines = ["findings", "silent", "paths"].into_iter().flat_map(list);
+    assert!(lines.all(|e| e["because"].as_str().is_some_and(|b| !b.is_empty())), "{name}: each line has its reason");
+}
+
+fn models(at: &Path, found: &mut Vec<PathBuf>) {
+    for path in fs::read_dir(at).unwrap().map(|e| e.unwrap().path()).filter(|p| p.is_dir()) {
+        models(&path, found);
+    }
+    if at.join("ward.yaml").is_file() {
+        found.push(at.to_owned());
+    }
 }
 
 #[test]
-fn a_mesh_drawn_part_by_part() {
-    check("mtls-mesh");
+fn every_example_is_as_expected() {
+    let mut found = Vec::new();
+    models(&examples(), &mut found);
+    assert!(found.len() >= 7);
+    for path in found {
+        check(path.strip_prefix(examples()).unwrap().to_str().unwrap());
+    }
 }
 
 #[test]
-fn a_platform_on_the_mesh() {
-    check("ai-spm");
-}
-
-#[test]
-fn child_data_under_policies() {
-    check("guardian");
-}
-
-#[test]
-fn tasky_as_it_stands() {
-    check("tasky/current");
-}
-
-#[test]
-fn tasky_mended() {
-    check("tasky/secure");
+fn tasky_mended_has_nothing_high() {
     let found = findings(&example("tasky/secure"));
     assert!(found.iter().all(|f| f.severity < Severity::High));
 }
