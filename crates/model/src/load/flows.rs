@@ -194,6 +194,7 @@ fn accepted(p: &mut Problems<'_>, fields: &Fields<'_>, text: &str, names: &Names
         s.contains('*')
             || [&names.zones, &names.data, &names.nodes, &names.flows].iter().any(|set| set.contains(s))
             || waiver(s)
+            || root.get("emergencies").is_some_and(|e| e.get(s).is_some())
     };
     let all_known = match subject.split_once('>') {
         Some((from, to)) => known(from) && known(to),
