@@ -88,8 +88,13 @@ fn every_example_is_as_expected() {
     let mut found = Vec::new();
     models(&examples(), &mut found);
     assert!(found.len() >= 7);
+    let guide = fs::read_to_string(examples().join("README.md")).unwrap();
     for path in found {
-        check(path.strip_prefix(examples()).unwrap().to_str().unwrap());
+        let name = path.strip_prefix(examples()).unwrap().to_str().unwrap();
+        check(name);
+        let row = guide.lines().find(|line| line.starts_with(&format!("| [{name}](")));
+        let counts = format!("| {} | {} |", findings(&example(name)).len(), paths(&example(name)).len());
+        assert!(row.is_some_and(|row| row.ends_with(&counts)), "{name} in examples/README.md: {counts}");
     }
 }
 
