@@ -76,6 +76,23 @@ flows:
 }
 
 #[test]
+fn a_key_that_is_only_kept_is_used() {
+    let model = "
+zones: { inside: {} }
+data: { own-key: { class: secret, of: private-key, opens: [orders] }, certificate: { class: public } }
+nodes:
+  web: { kind: service, zone: inside }
+  keys: { kind: store, zone: inside, auth: rbac, at_rest: kms, holds: [own-key, certificate] }
+  orders: { kind: service, zone: inside, auth: mtls }
+flows:
+  - { id: look, from: web, to: keys, returns: [certificate], via: { local: true } }
+  - { id: place, from: web, to: orders, carries: [certificate], via: { mtls: true } }
+";
+    assert_eq!(findings(model, TODAY).iter().map(|f| f.id.as_str()).collect::<Vec<_>>(), ["static-secret@own-key"]);
+    assert!(findings(&model.replace("opens: [orders]", "ttl: 24h, opens: [orders]"), TODAY).is_empty());
+}
+
+#[test]
 fn evidence_is_where_it_is_written_or_where_it_is_lacking() {
     let found = findings(BUCKET, TODAY);
     let places: Vec<String> = one(&found, "unencrypted-store@bucket")

@@ -2,6 +2,7 @@
 use model::{Class, NodeKind};
 use time::Date;
 
+use super::traveling_key;
 use crate::{
     Grade, Rule, Severity,
     controls::{pci, soc2},
@@ -60,7 +61,9 @@ fn check(view: &View<'_>, _: Date) -> Vec<Found> {
         let presents = |f: &usize| service(view.flow(*f).from) && of.opens.contains(&view.flow(*f).to);
         let used = of.holders.iter().any(|n| service(*n))
             || of.returned.iter().any(|f| service(view.flow(*f).from))
-            || of.carried.iter().any(presents);
+            || of.carried.iter().any(presents)
+            // A private key moves on no flow: whoever keeps it uses it.
+            || traveling_key::is_key(of.datum) && !of.holders.is_empty();
         // What a person types is the person's, whatever passes it on.
         let of_people = of.carried.iter().any(|f| view.node(view.flow(*f).from).node.kind == NodeKind::Party);
         let holders: Vec<_> = of.holders.iter().map(|n| view.node(*n)).collect();
