@@ -44,3 +44,21 @@ tests:
     "#]].assert_eq(&table(&reports, 2));
     assert_eq!(table(&[], 0), "the model has no tests: add some under `tests:`\n");
 }
+
+#[test]
+fn every_example_answers_its_own_questions() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples");
+    let mut asked = 0;
+    for dir in std::fs::read_dir(examples).unwrap().map(|entry| entry.unwrap().path()) {
+        if !dir.join("ward.yaml").is_file() {
+            continue;
+        }
+        let model = load(&dir).unwrap();
+        let trials = run_tests(&model);
+        let reports: Vec<_> = trials.iter().map(report).collect();
+        let failed = reports.iter().filter(|report| !report.passed).count();
+        assert_eq!(failed, 0, "{}\n{}", dir.display(), table(&reports, failed));
+        asked += reports.len();
+    }
+    assert!(asked > 60, "{asked}");
+}
