@@ -1,3 +1,4 @@
+//! The index finds what reading every rule in turn finds, and asks of a rule no more than it left unproven.
 use std::fmt::Write as _;
 
 use super::*;

@@ -1,3 +1,4 @@
+//! The radix tree holds every pattern that was put in, by its beginning, its end and its segments.
 use proptest::prelude::*;
 
 use super::*;
