@@ -60,7 +60,10 @@ impl<'a> Token<'a> {
         let [header, payload, signature] = parts.as_slice() else {
             // RFC 7516 §9: five parts are a JWE.
             return Err(match parts.len() {
-                5 => TokenFault::Encrypted,
+                // Two tokens in one place have as many dots, and a comma or a blank between them.
+                5 if text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.')) => {
+                    TokenFault::Encrypted
+                }
                 _ => TokenFault::Malformed("it has not three parts"),
             });
         };

@@ -229,6 +229,8 @@ fn spellings() {
         assert!(matches!(got, Err(TokenFault::Malformed(_) | TokenFault::Signature)), "{why}: {got:?}");
     }
     check(format!("{header}.{claims}.{signature}.x.y"), "jwt-encrypted", "five parts are a JWE");
+    let joined = format!("{header}.{claims}.{signature},Bearer {header}.{claims}.{signature}");
+    check(joined, "jwt-malformed", "two tokens in one place are none, and not a JWE");
     // Bits that no byte has, in the last character: another spelling of the same token.
     let (last, loose) = ("Q", "R");
     let payload = base64url("{\"sub\":\"somebo\"}");
