@@ -14,19 +14,19 @@ use crate::{
     rules::{PolicyInfo, Rule, Workload, audit_from_str},
 };
 
+mod attachment;
 mod paths;
 mod select;
 mod values;
 
-use select::{GATEWAY_API, faulty_label, namespace};
+pub(crate) use attachment::Attachment;
+use select::namespace;
 pub(crate) use select::{full_name, refers, scope_selects, selects};
 
 /// Istio's annotation for policies that are only to be watched.
 const DRY_RUN_ANNOTATION: &str = "istio.io/dry-run";
 /// Most values of `serviceAccounts` (Istio API).
 const SERVICE_ACCOUNTS_MAX: usize = 16;
-/// Most `targetRefs` (Istio API).
-const TARGETS_MAX: usize = 16;
 
 /// A policy, compiled.
 pub(crate) struct Compiled {
@@ -110,14 +110,11 @@ impl<'a> Compiler<'a> {
         if policy.metadata.name.is_empty() {
             self.error("metadata.name", "the policy has no name", "name it");
         }
-        self.targets(policy);
-        if let Some(selector) = &policy.spec.selector {
-            for (name, value) in &selector.match_labels {
-                if faulty_label(name, value) {
-                    let at = format!("spec.selector.matchLabels[{name}]");
-                    self.error(&at, "a label is compared whole, without wildcards", "write the label's full value");
-                }
-            }
+        let spec = &policy.spec;
+        let targets = spec.target_refs.as_slice();
+        let attachment = Attachment { selector: spec.selector.as_ref(), targets, namespace: &self.namespace };
+        for fault in attachment.faults(self.semantics, self.workload, "policy") {
+            self.error(&fault.field, fault.message, &fault.help);
         }
         if policy.spec.rules.is_empty() {
             match policy.spec.action {
@@ -139,38 +136,6 @@ impl<'a> Compiler<'a> {
                 self.error("spec.provider", "only a CUSTOM policy has a provider", "remove it");
             }
             (_, None) => {}
-        }
-    }
-
-    /// What a policy is attached to, when it names targets.
-    fn targets(&mut self, policy: &AuthorizationPolicy) {
-        let refs = &policy.spec.target_refs;
-        if refs.len() > TARGETS_MAX {
-            self.error("spec.targetRefs", format!("more than {TARGETS_MAX} targets"), "split the policy");
-        }
-        if !refs.is_empty() && policy.spec.selector.is_some() {
-            self.error("spec.targetRefs", "targetRefs and selector exclude each other", "keep one of them");
-        }
-        for (i, target) in refs.iter().enumerate() {
-            let at = format!("spec.targetRefs[{i}]");
-            if target.name.is_empty() {
-                self.error(&at, "a target needs a name", "name it");
-            }
-            if target.namespace.as_deref().is_some_and(|other| other != self.namespace && !other.is_empty()) {
-                self.error(&at, "a target stands in the namespace of its policy", "leave `namespace` out");
-            }
-            match (target.group.as_str(), target.kind.as_str()) {
-                (GATEWAY_API, "GatewayClass") if self.namespace != self.workload.root_namespace => {
-                    let help = format!("move the policy into namespace {}", self.workload.root_namespace);
-                    self.error(&at, "only the root namespace speaks for a GatewayClass", &help);
-                }
-                (GATEWAY_API, "Gateway" | "GatewayClass") | ("" | "core", "Service") => {}
-                ("networking.istio.io", "ServiceEntry") if self.semantics == Semantics::Istio => {}
-                (group, kind) => {
-                    let message = format!("a policy cannot be attached to `{kind}` of `{group}`");
-                    self.error(&at, message, "name a Service, or a Gateway of gateway.networking.k8s.io");
-                }
-            }
         }
     }
 

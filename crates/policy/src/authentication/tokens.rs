@@ -3,15 +3,12 @@
 use http::HeaderName;
 use model::{
     KeySource,
-    istio::{JwtRule, RequestAuthentication, TargetRef},
+    istio::{JwtRule, RequestAuthentication},
 };
 use serde_json::Value;
 
 use super::{namespace_of, place::Place};
-use crate::{CompileError, Semantics, Workload, scope::authentication_selects};
-
-const TARGETS_MAX: usize = 16;
-const GATEWAY_API: &str = "gateway.networking.k8s.io";
+use crate::{CompileError, Semantics, Workload, compile::Attachment, scope::authentication_selects};
 
 /// The most tokens read in one request.
 pub const TOKENS_MAX: usize = 8;
@@ -222,45 +219,10 @@ impl Examined<'_> {
             let message = "a RequestAuthentication cannot be tried out dry";
             self.error("metadata.annotations", message, "remove istio.io/dry-run");
         }
-        if spec.selector.is_some() && !spec.target_refs.is_empty() {
-            let message = "targetRefs and selector exclude each other";
-            self.error("spec.targetRefs", message, "keep one of them");
-        }
-        for (name, value) in spec.selector.iter().flat_map(|selector| &selector.match_labels) {
-            if name.is_empty() || name.contains('*') || value.contains('*') {
-                let at = format!("spec.selector.matchLabels[{name}]");
-                self.error(&at, "a label is compared whole, without wildcards", "write the label's full value");
-            }
-        }
-        self.targets(&spec.target_refs, workload);
-    }
-
-    /// The same as for an AuthorizationPolicy.
-    fn targets(&mut self, targets: &[TargetRef], workload: &Workload) {
-        let namespace = namespace_of(&self.document.metadata.namespace);
-        if targets.len() > TARGETS_MAX {
-            self.error("spec.targetRefs", format!("more than {TARGETS_MAX} targets"), "split the document");
-        }
-        for (i, target) in targets.iter().enumerate() {
-            let at = format!("spec.targetRefs[{i}]");
-            if target.name.is_empty() {
-                self.error(&at, "a target needs a name", "name it");
-            }
-            if target.namespace.as_deref().is_some_and(|other| other != namespace && !other.is_empty()) {
-                self.error(&at, "a target stands in the namespace of its document", "leave `namespace` out");
-            }
-            match (target.group.as_str(), target.kind.as_str()) {
-                (GATEWAY_API, "GatewayClass") if namespace != workload.root_namespace => {
-                    let help = format!("move the document into namespace {}", workload.root_namespace);
-                    self.error(&at, "only the root namespace speaks for a GatewayClass", &help);
-                }
-                (GATEWAY_API, "Gateway" | "GatewayClass") | ("" | "core", "Service") => {}
-                ("networking.istio.io", "ServiceEntry") if self.semantics == Semantics::Istio => {}
-                (group, kind) => {
-                    let message = format!("a RequestAuthentication cannot be attached to `{kind}` of `{group}`");
-                    self.error(&at, message, "name a Service, or a Gateway of gateway.networking.k8s.io");
-                }
-            }
+        let (targets, namespace) = (spec.target_refs.as_slice(), namespace_of(&document.metadata.namespace));
+        let attachment = Attachment { selector: spec.selector.as_ref(), targets, namespace };
+        for fault in attachment.faults(self.semantics, workload, "document") {
+            self.error(&fault.field, fault.message, &fault.help);
         }
     }
 

@@ -26,7 +26,7 @@ fn rules_that_are_refused() {
         ),
         (
             "{targetRefs: [{kind: Pod, name: x}]}",
-            "spec.targetRefs[0]: a RequestAuthentication cannot be attached to `Pod` of ``; name a Service, or a Gateway of gateway.networking.k8s.io",
+            "spec.targetRefs[0]: a document cannot be attached to `Pod` of ``; name a Service, or a Gateway of gateway.networking.k8s.io",
         ),
         ("{targetRefs: [{kind: Service, name: ''}]}", "spec.targetRefs[0]: a target needs a name; name it"),
         (
