@@ -93,6 +93,36 @@ flows:
 }
 
 #[test]
+fn a_node_outside_ward_is_one_cause() {
+    let model = "
+zones: { inside: {} }
+data: { lines: { class: internal }, card: { class: restricted } }
+nodes:
+  web: { kind: service, zone: inside, run: { command: [./web] } }
+  orders: { kind: service, zone: inside }
+  payments: { kind: service, zone: inside, run: { command: [./payments] } }
+  logs: { kind: service, zone: inside, run: { command: [./logs] } }
+flows:
+  - { id: tell, from: orders, to: logs, carries: [lines] }
+  - { id: place, from: web, to: orders, carries: [card], via: { audit: high } }
+  - { id: pay, from: orders, to: payments, carries: [card], via: { audit: high } }
+";
+    let found = findings(model, TODAY);
+    assert_eq!(found.iter().map(|f| f.id.as_str()).collect::<Vec<_>>(), ["plaintext-flow@place"]);
+    assert_eq!(found[0].also.len(), 5);
+    assert!(
+        findings(
+            &model.replace(
+                "orders: { kind: service, zone: inside }",
+                "orders: { kind: service, zone: inside, attest: token }"
+            ),
+            TODAY
+        )
+        .is_empty()
+    );
+}
+
+#[test]
 fn evidence_is_where_it_is_written_or_where_it_is_lacking() {
     let found = findings(BUCKET, TODAY);
     let places: Vec<String> = one(&found, "unencrypted-store@bucket")

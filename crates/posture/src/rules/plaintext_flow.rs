@@ -6,15 +6,15 @@ use time::Date;
 
 use super::{open_promotion, private_traffic_over_internet};
 use crate::{
-    Grade, Lack, Rule,
+    Grade, Lack, Rule, Severity,
     controls::{gdpr, pci, soc2, tenet},
     rule::{Check, Found, graded, set},
-    view::{NodeId, Transit, View},
+    view::{FlowView, NodeId, Transit, View},
 };
 
 pub(crate) static RULE: Rule = Rule {
     id: "plaintext-flow",
-    when: "a flow moves more than public data in plain text, or with no word about encryption on the way; of several flows to one node that say nothing, the first stands for all",
+    when: "a flow moves more than public data in plain text, or with no word about encryption on the way; of several flows of one node that say nothing, the worst stands for all",
     mend: "speak TLS and say so: `via: { tls: \"1.3\" }`; between nodes under Ward it is mutual TLS by itself",
     grade: Grade::Table(Lack::InTransit),
     controls: &[pci("4.2.1"), soc2("CC6.7"), gdpr("32"), tenet("2")],
@@ -52,16 +52,27 @@ flows:
 
 fn check(view: &View<'_>, _: Date) -> Vec<Found> {
     let mut found = Vec::new();
-    // A node of which nobody says how it is spoken to is one cause, however many flows lead to it.
-    let mut first: HashMap<NodeId, &str> = HashMap::new();
+    let lacking = |of: &FlowView<'_>| {
+        let plain = matches!(of.transit, Transit::Plain(_) | Transit::Unstated);
+        let worst = of.worst.filter(|_| plain)?;
+        Some((worst, graded(view, Lack::InTransit, worst, of.crosses_outside)?))
+    };
+    // A node of which nobody says how it is spoken to is one cause, however many flows lack it: the worst of them stands
+    // for all.
+    let mut roots: HashMap<NodeId, (Severity, &str)> = HashMap::new();
+    for of in view.flows.iter().filter(|f| f.transit == Transit::Unstated) {
+        let Some((_, severity)) = lacking(of) else { continue };
+        let root = roots.entry(silent(view, of)).or_insert((severity, of.flow.id.as_str()));
+        if severity > root.0 {
+            *root = (severity, of.flow.id.as_str());
+        }
+    }
     for of in &view.flows {
+        let Some((worst, severity)) = lacking(of) else { continue };
         let (said, listener) = match of.transit {
             Transit::Plain(listener) => (true, listener),
-            Transit::Unstated => (false, None),
-            _ => continue,
+            _ => (false, None),
         };
-        let Some(worst) = of.worst else { continue };
-        let Some(severity) = graded(view, Lack::InTransit, worst, of.crosses_outside) else { continue };
         let (flow, id) = (of.flow, of.flow.id.as_str());
         let moved = of.carries.iter().chain(&of.returns).copied().filter(|d| view.class(*d) > Class::Public);
         let why = format!(
@@ -84,12 +95,19 @@ fn check(view: &View<'_>, _: Date) -> Vec<Found> {
         if !said {
             // It needed no word while it stayed in the house.
             one = one.follows(&private_traffic_over_internet::RULE, id);
-            let root = *first.entry(of.to).or_insert(id);
-            if root != id {
+            if let Some((_, root)) = roots.get(&silent(view, of)).filter(|(_, root)| *root != id) {
                 one = one.follows(&RULE, root);
             }
         }
         found.push(one);
     }
     found
+}
+
+/// Which end is silent: the one outside Ward where the other is under it, else the one that is called.
+fn silent(view: &View<'_>, of: &FlowView<'_>) -> NodeId {
+    match view.node(of.to).node.under_ward() && !view.node(of.from).node.under_ward() {
+        true => of.from,
+        false => of.to,
+    }
 }

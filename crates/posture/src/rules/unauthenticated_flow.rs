@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use model::Class;
 use time::Date;
 
-use super::{open_metadata, open_promotion, private_traffic_over_internet, public_store};
+use super::{open_metadata, open_promotion, plaintext_flow, private_traffic_over_internet, public_store};
 use crate::{
     Grade, Lack, Rule,
     controls::{gdpr, pci, soc2, tenet},
@@ -85,6 +85,10 @@ fn check(view: &View<'_>, _: Date) -> Vec<Found> {
         if !flow.via.words.contains_key("auth") {
             // It needed no proof while it stayed on the machine.
             one = one.follows(&private_traffic_over_internet::RULE, id);
+        }
+        if view.node(of.from).node.under_ward() != view.node(of.to).node.under_ward() {
+            // Under Ward, both would be mutual TLS.
+            one = one.follows(&plaintext_flow::RULE, id);
         }
         if root != id {
             one = one.follows(&RULE, root);

@@ -1,10 +1,10 @@
 //! Sensitive data that move without a trace.
 use std::collections::HashMap;
 
-use model::{Class, NodeKind};
+use model::{Audit, Class, NodeKind};
 use time::Date;
 
-use super::{audit_level, open_promotion};
+use super::{audit_level, open_promotion, plaintext_flow};
 use crate::{
     Grade, Lack, Rule,
     controls::{gdpr, pci, soc2, tenet},
@@ -90,6 +90,10 @@ fn check(view: &View<'_>, _: Date) -> Vec<Found> {
             let root = *first.entry(end).or_insert(id);
             let path = ["nodes", view.node(end).name.as_str(), "logs"];
             one = one.fix("keep an access log", [set(&path, true)]).at(&path);
+            if flow.via.audit >= Some(Audit::High) {
+                // Under Ward it would be recorded, and be mutual TLS.
+                one = one.follows(&plaintext_flow::RULE, id);
+            }
             if root != id {
                 one = one.follows(&RULE, root);
             }
