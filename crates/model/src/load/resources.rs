@@ -150,7 +150,7 @@ pub(crate) fn read(p: &mut Problems<'_>, items: &[Item<'_>], beside: Beside<'_>)
             _ if alone && foreign(&group, &kind) => {
                 // A directory of Kubernetes' resources may hold many of one kind; saying so once is enough.
                 if let Some(at) = item.get("kind").filter(|_| skipped.insert((group, kind.clone()))) {
-                    let help = "only security.istio.io is decided by here".to_owned();
+                    let help = "what security.istio.io holds is decided by, and nothing else".to_owned();
                     p.warn("not-enforced", &at.at(), format!("{kind} is left out"), help);
                 }
                 continue;
