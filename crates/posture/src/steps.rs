@@ -46,7 +46,7 @@ impl Steps {
             ranks[*flow] = rank;
         }
         let mut starts = vec![0u32; numbers.count() + 1];
-        let needs = |step: &Step| step.from.into_iter().flatten().map(|f| numbers.of(f)).collect::<Vec<_>>();
+        let needs = |step: &Step| step.from.into_iter().flatten().map(move |f| numbers.of(f));
         for fact in all.iter().flat_map(needs) {
             starts[fact + 1] += 1;
         }

@@ -446,13 +446,13 @@ proptest! {
         for path in attack.paths(&Question::default(), None).unwrap() {
             let mut had = Vec::new();
             for step in &path.steps {
-                prop_assert!(!had.contains(&step.fact), "{}", words(&[path.clone()]));
+                prop_assert!(!had.contains(&step.fact), "{}", words(std::slice::from_ref(&path)));
                 let follows = |s: &&crate::closure::Step| {
                     s.fact == step.fact && s.by == step.by && s.from.iter().flatten().all(|f| had.contains(f))
                 };
                 prop_assert!(
                     step.by == crate::closure::By::Given || attack.steps.all.iter().any(|s| follows(&s)),
-                    "{}", words(&[path.clone()])
+                    "{}", words(std::slice::from_ref(&path))
                 );
                 had.push(step.fact);
             }
