@@ -3,7 +3,7 @@
 use proxy::audit_spool::format::{PAYLOAD_BYTES_MAX, put_header, put_record, scan};
 
 /// The input is a segment whose first record should be number 1.
-pub fn check(bytes: &[u8]) {
+pub(crate) fn check(bytes: &[u8]) {
     let found = scan(bytes, 1);
     assert!(found.end <= bytes.len());
     let Some(mark) = found.mark else {

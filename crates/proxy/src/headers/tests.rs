@@ -9,6 +9,7 @@ fn lookup_ignores_case_and_knows_prefixes() {
     assert_eq!(action(Side::Gateway, "X-Envoy-Original-Path"), Action::Remove);
     assert_eq!(action(Side::Inbound, "x-ward-anything"), Action::Remove);
     assert_eq!(action(Side::Outbound, "Ward-Probe"), Action::Remove);
+    assert_eq!(action(Side::Gateway, "X-HTTP-Method-Override"), Action::Remove, "the method was decided on");
     assert_eq!(action(Side::Outbound, "accept"), Action::Keep);
     assert_eq!(action(Side::Outbound, "x-"), Action::Keep);
     assert_eq!(action(Side::Inbound, "X-Forwarded-Client-Cert"), Action::Set);
@@ -17,7 +18,14 @@ fn lookup_ignores_case_and_knows_prefixes() {
 #[test]
 fn underscores_are_no_way_around_a_row() {
     let action = |side, name: &str| REQUEST_INDEX.action(side, name.as_bytes());
-    for name in ["x_forwarded_for", "X_Forwarded-For", "x_real-ip", "x_envoy_original_path", "x_ward_anything"] {
+    for name in [
+        "x_forwarded_for",
+        "X_Forwarded-For",
+        "x_real-ip",
+        "x_envoy_original_path",
+        "x_ward_anything",
+        "X-Http_Method-Override",
+    ] {
         assert_eq!(action(Side::Gateway, name), Action::Remove, "{name}");
     }
     for side in [Side::Gateway, Side::Outbound, Side::Inbound] {
