@@ -27,8 +27,7 @@ pub enum PathFault {
 
 impl PathFault {
     /// Every fault.
-    pub const ALL: [Self; 5] =
-        [Self::NotAbsolute, Self::RawByte, Self::BadEscape, Self::EncodedControl, Self::NotUtf8];
+    pub const ALL: [Self; 5] = [Self::NotAbsolute, Self::RawByte, Self::BadEscape, Self::EncodedControl, Self::NotUtf8];
 
     /// The code: what records, metrics and JSON carry.
     pub fn as_str(self) -> &'static str {

@@ -28,9 +28,9 @@ pub mod snapshot;
 pub mod tokens;
 
 mod accept;
-mod ask;
 mod access_log;
 mod account;
+mod ask;
 mod conn;
 mod decision_id;
 mod fault;

@@ -181,7 +181,8 @@ fn keys_come_before_and_go_after_what_needs_them() {
         Authentication -shop/issuer-shop.orders
         then
         KeySet -https://keys.example/
-    "#]].assert_eq(&steps.join("then\n"));
+    "#]]
+    .assert_eq(&steps.join("then\n"));
 }
 
 #[test]

@@ -1319,7 +1319,9 @@ fn a_rule_is_written_out() {
 #[test]
 fn limits_of_documents() {
     let policy = |i: usize| {
-        format!(r#"{{"apiVersion":"security.istio.io/v1","kind":"AuthorizationPolicy","metadata":{{"name":"p{i}"}},"spec":{{"rules":[{{"to":[{{"operation":{{"paths":["/p{i}"]}}}}]}}]}}}}"#)
+        format!(
+            r#"{{"apiVersion":"security.istio.io/v1","kind":"AuthorizationPolicy","metadata":{{"name":"p{i}"}},"spec":{{"rules":[{{"to":[{{"operation":{{"paths":["/p{i}"]}}}}]}}]}}}}"#
+        )
     };
     let found = |count: usize| {
         let text: String = (0..count).map(|i| format!("---\n{}\n", policy(i))).collect();

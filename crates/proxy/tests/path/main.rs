@@ -2,11 +2,11 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, unreachable_pub, reason = "nothing here ships")]
 mod app;
 mod audit;
+mod callers;
+mod compat;
 mod docs;
 mod gateway;
 mod hostile;
-mod callers;
-mod compat;
 mod http1;
 mod http2;
 mod issuer;
