@@ -1,5 +1,5 @@
 //! What `ward up` asks of the control plane, over the operator's socket.
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, path::Path, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
 use model::{Diagnostic, SourceFile};
@@ -77,6 +77,15 @@ impl Api {
         without.sort();
         without.dedup();
         Ok(without)
+    }
+
+    /// The instances whose proxies report, and so can be asked to try something.
+    pub(super) async fn connected(&self) -> anyhow::Result<BTreeSet<String>> {
+        let answer = self.client()?.get("/v1/nodes").await?;
+        let list = |of: &Value, key: &str| of.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
+        let instances = list(&answer, "nodes").into_iter().flat_map(|node| list(&node, "instances"));
+        let connected = instances.filter(|one| one.get("connected").and_then(Value::as_bool) == Some(true));
+        Ok(connected.filter_map(|one| Some(one.get("instance")?.as_str()?.to_owned())).collect())
     }
 
     /// Runs a verify to its end.

@@ -49,6 +49,10 @@ const CONTROL_DEADLINE: Duration = Duration::from_secs(60);
 const READY_DEADLINE: Duration = Duration::from_secs(90);
 /// Longest applications of one wave may take to listen, before the next wave starts all the same.
 const LISTEN_DEADLINE: Duration = Duration::from_secs(60);
+/// Longest the report streams may take to be there, before what is not there is shown as unverifiable.
+const CONNECTED_DEADLINE: Duration = Duration::from_secs(10);
+/// How often they are asked for.
+const CONNECTED_PACE: Duration = Duration::from_millis(50);
 /// How often readiness is asked for.
 const READY_PACE: Duration = Duration::from_millis(100);
 /// Longest an application may take to end after SIGTERM.
@@ -465,9 +469,25 @@ impl Session {
         self.tell(Event::Nodes { nodes }).await;
     }
 
+    /// Waits until every proxy reports: one that is ready may still be dialing, and could not be asked to try anything.
+    /// One that never does is shown by what `verify` finds.
+    async fn all_connected(&self) -> anyhow::Result<()> {
+        let waiting = async {
+            loop {
+                let connected = self.api.connected().await?;
+                if self.instances.keys().all(|name| connected.contains(name.as_str())) {
+                    return anyhow::Ok(());
+                }
+                sleep(CONNECTED_PACE).await;
+            }
+        };
+        timeout(CONNECTED_DEADLINE, waiting).await.unwrap_or(Ok(()))
+    }
+
     /// Attacks the mesh once and tells the outcome.
     pub(super) async fn verify(&mut self) -> anyhow::Result<ExitCode> {
         let since = Clock::now();
+        self.all_connected().await?;
         let results = self
             .teller
             .clone()
