@@ -28,7 +28,11 @@ fn a_bad_model_changes_nothing_and_a_good_one_only_what_it_says() {
     let wider = MODEL.replace("flows:", "  extra: { kind: service, zone: inner, run: { command: [./echo-app] } }\nflows:\n  - { id: more, from: web, to: extra, carries: [note] }");
     mesh.write_model(&wider);
     mesh.event("applied", "the wider model is applied", |_| true);
-    assert!(mesh.get_ok("/call/extra/who").starts_with("200 extra/0"), "{}", mesh.logs());
+    // Where the new node is, the caller's sidecar is told once the new sidecar has come, and that may take a moment.
+    eventually("the new node answers", DEADLINE, || match mesh.get_ok("/call/extra/who") {
+        text if text.starts_with("200 extra/0") => Ok(()),
+        text => Err(text),
+    });
     let after = mesh.processes();
     let gone: Vec<_> =
         before.iter().filter(|process| !after.contains(process)).map(|(name, _)| name.as_str()).collect();
