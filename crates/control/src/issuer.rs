@@ -2,8 +2,7 @@
 //! (0600), and what is signed with the intermediate. Made once, when the first model names the trust domain.
 use std::{
     fs,
-    io::Write,
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, SystemTime},
@@ -225,18 +224,9 @@ impl Files {
         self.read(path)?.ok_or_else(|| IssuerError::Missing { path: path.to_owned() })
     }
 
-    /// Whole or not at all: a new file beside it, synced, renamed over it.
     fn write(&self, path: &Path, bytes: &[u8]) -> Result<(), IssuerError> {
         let failed = |source| IssuerError::File { doing: "write", path: path.to_owned(), source };
-        let beside = path.with_extension("new");
-        let _ = fs::remove_file(&beside);
-        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside).map_err(failed)?;
-        file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed)?;
-        fs::rename(&beside, path).map_err(failed)?;
-        match path.parent().map(fs::File::open) {
-            Some(dir) => dir.and_then(|d| d.sync_all()).map_err(failed),
-            None => Ok(()),
-        }
+        daemon::files::replace(path, bytes).map_err(failed)
     }
 }
 

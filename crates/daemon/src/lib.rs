@@ -2,6 +2,7 @@
 //! Nothing here knows what a proxy or a control plane is.
 pub mod admin;
 pub mod clock;
+pub mod files;
 pub mod logs;
 pub mod metrics;
 pub mod settings;

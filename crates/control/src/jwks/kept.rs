@@ -1,9 +1,8 @@
 //! Keys over a restart: one file for each address, named by its hash, so that an issuer that is down while the control
 //! plane starts again locks nobody out. Public keys only.
 use std::{
-    fs,
-    io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    fs, io,
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
 };
 
@@ -42,19 +41,13 @@ impl Directory {
     /// Whole or not at all.
     pub(super) fn write(&self, source: &Source, keys: &str, fetched_ms: u64) -> io::Result<()> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.0)?;
-        let path = self.path(source);
-        let beside = path.with_extension("new");
         let file = File {
             address: source.address.clone(),
             inside: word(source.inside).to_owned(),
             fetched_ms,
             keys: keys.to_owned(),
         };
-        let mut opened = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&beside)?;
-        opened.write_all(serde_json::to_string(&file)?.as_bytes())?;
-        opened.sync_all()?;
-        fs::rename(&beside, &path)?;
-        fs::File::open(&self.0).and_then(|directory| directory.sync_all())
+        daemon::files::replace(&self.path(source), serde_json::to_string(&file)?.as_bytes())
     }
 
     fn path(&self, source: &Source) -> PathBuf {

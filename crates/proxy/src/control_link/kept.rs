@@ -2,9 +2,8 @@
 //! configuration, and reports that nobody took. Each file is replaced whole or not at all.
 use std::{
     collections::BTreeMap,
-    fs,
-    io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    fs, io,
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, SystemTime},
@@ -271,29 +270,9 @@ fn remove(path: &Path) -> Result<(), KeptError> {
     }
 }
 
-/// Whole or not at all, also when the disk is full or the power fails: a new file beside it, synced, renamed over it.
 fn replace(path: &Path, bytes: &[u8]) -> Result<(), KeptError> {
     let failed = |source| KeptError::File { doing: "write", path: path.to_owned(), source };
-    let beside = path.with_extension("new");
-    let written = (|| {
-        match fs::remove_file(&beside) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&beside, path)
-    })();
-    if let Err(source) = written {
-        // A half-written file must not keep a full disk full.
-        let _ = fs::remove_file(&beside);
-        return Err(failed(source));
-    }
-    match path.parent().map(fs::File::open) {
-        Some(parent) => parent.and_then(|parent| parent.sync_all()).map_err(failed),
-        None => Ok(()),
-    }
+    daemon::files::replace(path, bytes).map_err(failed)
 }
 
 #[cfg(test)]
