@@ -294,6 +294,11 @@ fn in_doubt(semantics: Semantics, field: &Field, request: &Request) -> bool {
         || (ward && name.starts_with("experimental."))
         || (ward && *name == "methods" && request.method.bytes().any(|byte| byte.is_ascii_lowercase()))
         || (ward && *name == "paths" && values.iter().any(|value| value == "//a"))
+        // What denies a path denies it with a slash behind, and what allows it does not allow that.
+        || (ward
+            && *name == "paths"
+            && request.path.ends_with('/')
+            && values.iter().any(|value| !value.ends_with(['/', '*'])))
         || (ward
             && *name == "request.headers[x]"
             && (request.headers.len() > 1 || request.headers.values().any(|value| value.as_bytes().contains(&b','))))
