@@ -13,16 +13,17 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("idp", &["model"]),
     ("policy", &["model"]),
     ("posture", &["model"]),
+    ("interop", &["model"]),
     ("secrets", &["model"]),
     ("waf", &["model"]),
     // shells
     ("daemon", &["model", "identity"]),
     ("proxy", &["audit", "daemon", "identity", "model", "policy", "waf", "wire"]),
     ("control", &["audit", "ca", "daemon", "identity", "idp", "model", "policy", "posture", "secrets", "waf", "wire"]),
-    ("cli", &["audit", "identity", "model", "policy", "posture", "waf", "wire"]),
+    ("cli", &["audit", "identity", "interop", "model", "policy", "posture", "waf", "wire"]),
 ];
 
-const PURE: &[&str] = &["model", "audit", "ca", "identity", "idp", "policy", "posture", "secrets", "waf"];
+const PURE: &[&str] = &["model", "audit", "ca", "identity", "idp", "interop", "policy", "posture", "secrets", "waf"];
 
 pub(super) const DEPENDENCIES: Rule = Rule {
     name: "rooms",
