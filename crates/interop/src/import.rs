@@ -1,1 +1,216 @@
-//! Under way.
+//! What others drew or deployed, as a model of ours: `import` finds out what each file is and has it read into one draft.
+use model::{
+    Diagnostic, SourceFile,
+    diagnostic::Severity,
+    tree::{Tree, TreeError},
+};
+
+use crate::draft::{Draft, NOUNS_MAX};
+pub use crate::draft::{LeftOut, Written};
+
+pub mod compose;
+pub mod kubernetes;
+pub mod mermaid;
+pub mod otm;
+pub mod terraform;
+pub mod threagile;
+
+/// What a file can be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Format {
+    /// Mermaid flowcharts and sequence diagrams, alone or in the code blocks of a Markdown text.
+    Mermaid,
+    /// A docker-compose file (the Compose Specification).
+    Compose,
+    /// Kubernetes manifests, YAML or JSON.
+    Kubernetes,
+    /// `terraform show -json` of a plan or a state.
+    Terraform,
+    /// A Threagile model.
+    Threagile,
+    /// An Open Threat Model, YAML or JSON.
+    Otm,
+}
+
+impl Format {
+    /// Every format.
+    pub const ALL: [Self; 6] =
+        [Self::Mermaid, Self::Compose, Self::Kubernetes, Self::Terraform, Self::Threagile, Self::Otm];
+
+    /// Its word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Mermaid => "mermaid",
+            Self::Compose => "compose",
+            Self::Kubernetes => "kubernetes",
+            Self::Terraform => "terraform",
+            Self::Threagile => "threagile",
+            Self::Otm => "otm",
+        }
+    }
+}
+
+/// A document of a file.
+#[derive(Clone, Debug)]
+pub struct Document<'a> {
+    /// The file it is in.
+    pub file: &'a str,
+    /// What it says.
+    pub tree: Tree,
+}
+
+impl Document<'_> {
+    /// Where a part of it stands: `app.yaml:12`; the file alone in JSON.
+    pub fn place(&self, tree: &Tree) -> String {
+        place(self.file, tree.line)
+    }
+}
+
+/// Where something stands.
+pub fn place(file: &str, line: usize) -> String {
+    if line == 0 { file.to_owned() } else { format!("{file}:{line}") }
+}
+
+/// Why nothing was imported.
+#[derive(Debug, thiserror::Error)]
+pub enum ImportError {
+    /// A file cannot be read as what it is.
+    #[error("{file}: {error}")]
+    Broken {
+        /// The file.
+        file: String,
+        /// What is wrong.
+        error: TreeError,
+    },
+    /// A file is nothing that is known.
+    #[error(
+        "{0}: this is no Mermaid diagram, docker-compose file, Kubernetes manifest, Terraform plan (`terraform show -json`), \
+         Threagile model or Open Threat Model; name what it is with --format"
+    )]
+    Unknown(String),
+    /// A file is not what the caller says, or asks for something that an importer cannot take.
+    #[error("{place}: {why}")]
+    Refused {
+        /// Where: `file` or `file:line`.
+        place: String,
+        /// What is wrong, and what to do about it.
+        why: String,
+    },
+    /// What was read has no node.
+    #[error("nothing in {0} is a node or a flow: there is nothing to make a model of")]
+    Nothing(String),
+    /// More than a model may have.
+    #[error("this has {0} nouns, and a model may have {NOUNS_MAX}: import it in parts")]
+    TooMany(usize),
+    /// The model that came out is not one: a mistake of Ward.
+    #[error("Ward made a model that it would refuse itself, which is a mistake of Ward: {0}")]
+    Refuses(String),
+}
+
+/// What was imported.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct Imported {
+    /// The model, and what was guessed and left out.
+    #[serde(flatten)]
+    pub written: Written,
+    /// Each file and what it was read as.
+    pub sources: Vec<(String, Format)>,
+    /// What `ward check` warns of.
+    pub warnings: Vec<Diagnostic>,
+}
+
+/// Reads files into one model. Without a format each file is what it looks like.
+///
+/// # Errors
+/// A file cannot be read, is nothing known, or nothing in all of them is a node.
+pub fn import(files: &[SourceFile], format: Option<Format>) -> Result<Imported, ImportError> {
+    let mut draft = Draft::default();
+    let mut sources = Vec::new();
+    let mut parsed: Vec<(Format, Vec<Document<'_>>)> = Vec::new();
+    for file in files {
+        let (format, documents) = read(file, format)?;
+        sources.push((file.name.clone(), format));
+        match parsed.iter_mut().find(|(f, _)| *f == format) {
+            Some((_, all)) => all.extend(documents),
+            None => parsed.push((format, documents)),
+        }
+    }
+    let texts = |wanted| files.iter().zip(&sources).filter(move |(_, (_, f))| *f == wanted).map(|(file, _)| file);
+    for (format, documents) in &parsed {
+        match format {
+            Format::Mermaid => mermaid::read(&texts(Format::Mermaid).collect::<Vec<_>>(), &mut draft)?,
+            Format::Compose => compose::read(documents, &mut draft)?,
+            Format::Kubernetes => kubernetes::read(documents, &mut draft)?,
+            Format::Terraform => terraform::read(documents, &mut draft)?,
+            Format::Threagile => threagile::read(documents, &mut draft)?,
+            Format::Otm => otm::read(documents, &mut draft)?,
+        }
+    }
+    let names: Vec<String> = files.iter().map(|f| f.name.clone()).collect();
+    let written = draft.write(&names);
+    let count: usize = written.nouns.iter().sum();
+    if count > NOUNS_MAX {
+        return Err(ImportError::TooMany(count));
+    }
+    if written.nouns[2] == 0 {
+        return Err(ImportError::Nothing(names.join(", ")));
+    }
+    let loaded = model::load(&[SourceFile { name: "ward.yaml".to_owned(), text: written.text.clone() }]);
+    if let Some(error) = loaded.diagnostics.iter().find(|d| d.severity == Severity::Error) {
+        return Err(ImportError::Refuses(format!("{} at {}", error.message, error.path)));
+    }
+    Ok(Imported { written, sources, warnings: loaded.diagnostics })
+}
+
+fn read(file: &SourceFile, wanted: Option<Format>) -> Result<(Format, Vec<Document<'_>>), ImportError> {
+    let known = wanted.or_else(|| mermaid::is_one(&file.text).then_some(Format::Mermaid));
+    if known == Some(Format::Mermaid) {
+        return Ok((Format::Mermaid, Vec::new()));
+    }
+    let broken = |error| ImportError::Broken { file: file.name.clone(), error };
+    let start = file.text.trim_start_matches('\u{feff}').trim_start();
+    let trees = match start.as_bytes().first() {
+        Some(b'{' | b'[') => match Tree::json(&file.text) {
+            Ok(tree) => vec![tree],
+            // A flow mapping of YAML begins so too.
+            Err(error) => Tree::yaml(&file.text).map_err(|_| broken(error))?,
+        },
+        _ => match Tree::yaml(&file.text) {
+            Ok(trees) => trees,
+            Err(_) if wanted.is_none() && !looks_like_yaml(&file.text) => {
+                return Err(ImportError::Unknown(file.name.clone()));
+            }
+            Err(error) => return Err(broken(error)),
+        },
+    };
+    let found = known.or_else(|| trees.iter().find_map(looks_like));
+    let format = found.ok_or_else(|| ImportError::Unknown(file.name.clone()))?;
+    Ok((format, trees.into_iter().map(|tree| Document { file: &file.name, tree }).collect()))
+}
+
+/// Whether the mistake is worth telling as one of YAML.
+fn looks_like_yaml(text: &str) -> bool {
+    text.lines()
+        .any(|l| ["apiVersion:", "services:", "threagile_version:", "otmVersion:"].iter().any(|w| l.starts_with(w)))
+}
+
+fn looks_like(tree: &Tree) -> Option<Format> {
+    let has = |key| tree.entries().iter().any(|(k, _)| k == key);
+    if has("threagile_version") || has("technical_assets") {
+        Some(Format::Threagile)
+    } else if has("otmVersion") {
+        Some(Format::Otm)
+    } else if has("planned_values") || has("resource_changes") || has("terraform_version") {
+        Some(Format::Terraform)
+    } else if has("apiVersion") && has("kind") {
+        Some(Format::Kubernetes)
+    } else if has("services") {
+        Some(Format::Compose)
+    } else {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -10,6 +10,7 @@ pub mod istio;
 pub mod load;
 pub mod mesh;
 pub mod token;
+pub mod tree;
 pub mod words;
 
 pub use closest::closest;

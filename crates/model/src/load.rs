@@ -18,7 +18,7 @@ mod read;
 mod resources;
 pub mod text;
 mod tokens;
-mod yaml;
+pub(crate) mod yaml;
 
 pub use flows::{ALLOW_ENTRIES_MAX, APPROVERS_MAX};
 pub use meaning::ROUTES_MAX;

@@ -1,0 +1,99 @@
+//! Calls: an address that one source says is called, joined to the node that another says answers there.
+use super::{Draft, Kind};
+
+/// A node calls an address.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Call {
+    /// The caller's name in the model.
+    pub from: String,
+    /// Host name or address, as written.
+    pub host: String,
+    /// Port, where one is written.
+    pub port: Option<u16>,
+    /// The scheme or protocol where one is written: `https`, `postgres`.
+    pub scheme: Option<String>,
+    /// What it is written in: `app.yaml:31 env DATABASE_URL`.
+    pub place: String,
+    /// Secrets that go with it, by their names in the model.
+    pub secrets: Vec<String>,
+}
+
+impl Draft {
+    /// Makes a flow of each call whose address is known; the others are told, or lead to a node outside.
+    pub(super) fn join(&mut self) {
+        for call in std::mem::take(&mut self.calls) {
+            let Some(to) = self.answering(&call).or_else(|| self.outside(&call)) else {
+                let what = format!("`{}` calls `{}`", call.from, call.host);
+                let why = "nothing that was read answers there: import that too, or write the flow";
+                self.left_out(call.place, what, why);
+                continue;
+            };
+            if to == call.from {
+                continue;
+            }
+            let existing =
+                self.all(Kind::Flow).iter().find(|f| f.text("from") == Some(&call.from) && f.text("to") == Some(&to));
+            let name = match existing {
+                Some(flow) => flow.name().to_owned(),
+                None => {
+                    let wanted = format!("{}-{to}", call.from);
+                    let key = format!("call:{}>{to}", call.from);
+                    let flow = self.flow(&key, &wanted, &call.from, &to);
+                    flow.comment(format!("from {}", call.place)).name().to_owned()
+                }
+            };
+            let stated = secure(&call);
+            let Some(flow) = self.named(Kind::Flow, &name) else { continue };
+            match stated {
+                Some(true) => {
+                    _ = flow.guess_via(
+                        "tls",
+                        "1.2",
+                        format!("`{}`, and at least 1.2 today", call.scheme.as_deref().unwrap_or("tls")),
+                    )
+                }
+                Some(false) => _ = flow.via("tls", "none"),
+                None => {}
+            }
+            for secret in &call.secrets {
+                flow.guess_add("carries", secret.as_str(), "it is given to the caller, and it is for what is called");
+            }
+            for secret in &call.secrets {
+                if let Some(datum) = self.named(Kind::Data, secret) {
+                    datum.guess_add("opens", to.as_str(), format!("it goes with {}", call.place));
+                }
+            }
+        }
+    }
+
+    fn answering(&self, call: &Call) -> Option<String> {
+        let host = call.host.to_ascii_lowercase();
+        let at = |host: &str, port| self.answers.get(&(host.to_owned(), port)).and_then(|n| n.first().cloned());
+        let host = host.trim_end_matches('.');
+        at(host, call.port).or_else(|| at(host, None))
+    }
+
+    /// What answers at an address outside of what was read: a node that nothing is known about, where the name is a public one.
+    fn outside(&mut self, call: &Call) -> Option<String> {
+        let top = call.host.trim_end_matches('.').rsplit_once('.').map(|(_, top)| top)?;
+        let inner = ["local", "internal", "svc", "cluster", "localhost", "lan"];
+        if top.len() < 2 || !top.bytes().all(|b| b.is_ascii_alphabetic()) || inner.contains(&top) {
+            return None;
+        }
+        let zone = self.internet();
+        let node = self.node(&format!("host:{}", call.host), &call.host);
+        node.set("kind", "service").set("zone", zone);
+        node.comment(format!("called by {}; what runs there is not in what was read", call.place));
+        let name = node.name().to_owned();
+        self.answers(&name, &call.host, None);
+        Some(name)
+    }
+}
+
+fn secure(call: &Call) -> Option<bool> {
+    match call.scheme.as_deref()? {
+        "https" | "rediss" | "amqps" | "mqtts" | "ldaps" | "wss" | "grpcs" | "mongodb+srv" => Some(true),
+        "http" | "redis" | "amqp" | "mqtt" | "ldap" | "ws" | "ftp" => Some(false),
+        _ => None,
+    }
+}
