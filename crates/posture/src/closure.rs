@@ -4,8 +4,10 @@
 //!
 //! - R1: who stands in a zone reaches what is exposed to it, and what a party there may send to; who controls a node
 //!   stands in its zone and reaches what the node has flows to; a request that a service passes on reaches what is behind.
+//!   What passes with a token only is passed on for who has one, or is the party.
 //! - R2: who reaches a store or service that asks nobody for proof holds what it hands out.
-//! - R3: who controls a node holds what it holds, reads, is sent, is answered and answers with.
+//! - R3: who controls a node holds what it holds, reads, is sent, is answered and answers with; who controls an
+//!   administration controls what lies in its zone, and in the zones inside that.
 //! - R4: who holds a secret and reaches what it opens is let in: an administration node or a login is then controlled, of
 //!   anything else its data are held.
 //!
@@ -17,9 +19,12 @@
 //! that needs none, and each is marked.
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use model::{Auth, Class, Name, NodeKind, Role, Trust};
+use model::{Auth, Class, Name, NodeKind, Trust};
 
-use crate::view::{DataId, FlowId, FlowView, NodeId, Transit, View};
+use crate::{
+    entry::{Passes, entrances, is_turned_away, passes},
+    view::{DataId, FlowId, FlowView, NodeId, Transit, View},
+};
 
 /// A zone by its place among the model's zones.
 pub type ZoneId = usize;
@@ -31,6 +36,8 @@ pub type StepId = usize;
 pub enum Fact {
     /// Is somewhere in a zone.
     Stand(ZoneId),
+    /// Administers what lies in a zone.
+    Administer(ZoneId),
     /// Can open a connection to a node, or have a request passed on to it.
     Reach(NodeId),
     /// Acts as a node.
@@ -44,7 +51,8 @@ pub enum Fact {
 pub enum By {
     /// Given: where the attacker begins.
     Given,
-    /// R1: a controlled node stands in its zone, a zone in the zone around it.
+    /// R1: a controlled node stands in its zone, a zone in the zone around it. R3: an administration administers its zone,
+    /// and with a zone those in it.
     Lies,
     /// R1: the node is exposed to a zone.
     Exposed(ZoneId, NodeId),
@@ -60,6 +68,8 @@ pub enum By {
     Inside(NodeId),
     /// R3: the controlled node is sent it, or answered with it.
     Moved(FlowId),
+    /// R3: the node lies in an administered zone.
+    Administered(NodeId),
     /// R4: the secret opens the node.
     Opened(DataId, NodeId),
     /// Assumed: the service falls to a request that nothing filters.
@@ -126,22 +136,25 @@ impl Numbers {
             Fact::Reach(node) => self.zones + node,
             Fact::Control(node) => self.zones + self.nodes + node,
             Fact::Hold(datum) => self.zones + 2 * self.nodes + datum,
+            Fact::Administer(zone) => self.zones + 2 * self.nodes + self.data + zone,
         }
     }
 
     /// The fact with a number.
     pub(crate) fn fact(self, number: usize) -> Fact {
         let (reach, control) = (self.zones, self.zones + self.nodes);
+        let hold = control + self.nodes;
         match number {
             n if n < reach => Fact::Stand(n),
             n if n < control => Fact::Reach(n - reach),
-            n if n < control + self.nodes => Fact::Control(n - control),
-            n => Fact::Hold(n - control - self.nodes),
+            n if n < hold => Fact::Control(n - control),
+            n if n < hold + self.data => Fact::Hold(n - hold),
+            n => Fact::Administer(n - hold - self.data),
         }
     }
 
     pub(crate) fn count(self) -> usize {
-        self.zones + 2 * self.nodes + self.data
+        2 * self.zones + 2 * self.nodes + self.data
     }
 }
 
@@ -179,7 +192,14 @@ impl Closure {
         let lacks = |by: &By| {
             !matches!(
                 by,
-                By::Given | By::Lies | By::Party(_) | By::Flow(_) | By::Forwarded(_) | By::Inside(_) | By::Moved(_)
+                By::Given
+                    | By::Lies
+                    | By::Party(_)
+                    | By::Flow(_)
+                    | By::Forwarded(_)
+                    | By::Inside(_)
+                    | By::Moved(_)
+                    | By::Administered(_)
             )
         };
         let uses = run.steps.iter().map(|s| s.by).filter(lacks).collect();
@@ -262,6 +282,10 @@ struct Run<'v, 'm> {
     exposed: Vec<Vec<NodeId>>,
     /// Flows of parties in a zone.
     parties: Vec<Vec<FlowId>>,
+    /// Zones in a zone, and nodes in it that do something.
+    within: Vec<(Vec<ZoneId>, Vec<NodeId>)>,
+    /// What is passed on with a token only, by what it needs: the token, or to be who has it.
+    passes: HashMap<Fact, Vec<FlowId>>,
     /// Flows that pass a zone with something to read in them.
     wires: Vec<Vec<FlowId>>,
     /// Services whose requests come from outside with nothing to filter them.
@@ -282,15 +306,28 @@ impl<'v, 'm> Run<'v, 'm> {
         let model = view.model;
         let zones: HashMap<&str, ZoneId> = model.zones.keys().map(Name::as_str).zip(0..).collect();
         let id = |name: &Name| zones.get(name.as_str()).copied();
-        let parents = model.zones.values().map(|z| z.parent.as_ref().and_then(id)).collect();
+        let parents: Vec<Option<ZoneId>> = model.zones.values().map(|z| z.parent.as_ref().and_then(id)).collect();
+        let mut within: Vec<(Vec<ZoneId>, Vec<NodeId>)> = vec![Default::default(); zones.len()];
+        for (zone, parent) in parents.iter().enumerate() {
+            parent.iter().for_each(|p| within[*p].0.push(zone));
+        }
+        for (node, of) in view.nodes.iter().enumerate().filter(|(_, n)| n.node.kind != NodeKind::Party) {
+            id(&of.node.zone).iter().for_each(|z| within[*z].1.push(node));
+        }
         let (mut exposed, mut parties) = (vec![Vec::new(); zones.len()], vec![Vec::new(); zones.len()]);
         for (node, of) in view.nodes.iter().enumerate() {
             of.node.exposed_to.iter().filter_map(id).for_each(|z| exposed[z].push(node));
         }
         for (flow, of) in view.flows.iter().enumerate().filter(|(_, f)| !f.flow.standby) {
             let from = view.node(of.from).node;
-            if let (NodeKind::Party, Some(zone)) = (from.kind, id(&from.zone)) {
+            if let (NodeKind::Party, Some(zone), false) = (from.kind, id(&from.zone), is_turned_away(view, of)) {
                 parties[zone].push(flow);
+            }
+        }
+        let mut needs: HashMap<Fact, Vec<FlowId>> = HashMap::new();
+        for flow in 0..view.flows.len() {
+            if let Passes::With(facts) = passes(view, flow) {
+                facts.into_iter().for_each(|f| needs.entry(f).or_default().push(flow));
             }
         }
         let mut wires = vec![Vec::new(); zones.len()];
@@ -305,8 +342,10 @@ impl<'v, 'm> Run<'v, 'm> {
             parents,
             exposed,
             parties,
+            within,
+            passes: needs,
             wires,
-            unguarded: unguarded(view),
+            unguarded: entrances(view).into_iter().map(|e| e.is_some()).collect(),
             steps: Vec::new(),
             known: vec![false; numbers.count()],
             assumed: vec![false; numbers.count()],
@@ -338,8 +377,21 @@ impl<'v, 'm> Run<'v, 'm> {
             match fact {
                 Fact::Stand(zone) => self.stand(zone, fact),
                 Fact::Reach(node) => self.reach(node, fact),
-                Fact::Control(node) => self.control(node, fact),
+                Fact::Control(node) => {
+                    self.control(node, fact);
+                    self.passed_with(fact);
+                }
+                Fact::Administer(zone) => {
+                    let (zones, nodes) = self.within.get(zone).cloned().unwrap_or_default();
+                    for zone in zones {
+                        self.derive(Fact::Administer(zone), By::Lies, [Some(fact), None]);
+                    }
+                    for node in nodes {
+                        self.derive(Fact::Control(node), By::Administered(node), [Some(fact), None]);
+                    }
+                }
                 Fact::Hold(datum) => {
+                    self.passed_with(fact);
                     for node in self.view.datum(datum).opens.clone() {
                         if self.is_done(Fact::Reach(node)) {
                             self.opened(datum, node);
@@ -380,8 +432,15 @@ impl<'v, 'm> Run<'v, 'm> {
             }
         }
         for flow in &of.outbound {
-            if forwards(view, *flow) {
-                self.derive(Fact::Reach(view.flow(*flow).to), By::Forwarded(*flow), from);
+            let to = Fact::Reach(view.flow(*flow).to);
+            match passes(view, *flow) {
+                Passes::Never => {}
+                Passes::Always => self.derive(to, By::Forwarded(*flow), from),
+                Passes::With(needs) => {
+                    for need in needs.into_iter().filter(|n| self.is_done(*n)).collect::<Vec<_>>() {
+                        self.derive(to, By::Forwarded(*flow), [Some(fact), Some(need)]);
+                    }
+                }
             }
         }
         for secret in &of.openers {
@@ -394,11 +453,24 @@ impl<'v, 'm> Run<'v, 'm> {
         }
     }
 
+    /// Requests that are passed on for who has this.
+    fn passed_with(&mut self, need: Fact) {
+        for flow in self.passes.get(&need).cloned().unwrap_or_default() {
+            let (from, to) = (Fact::Reach(self.view.flow(flow).from), Fact::Reach(self.view.flow(flow).to));
+            if self.is_done(from) {
+                self.derive(to, By::Forwarded(flow), [Some(from), Some(need)]);
+            }
+        }
+    }
+
     fn control(&mut self, node: NodeId, fact: Fact) {
         let from = [Some(fact), None];
         let (view, of) = (self.view, self.view.node(node));
-        if let Some(zone) = self.zones.get(of.node.zone.as_str()) {
-            self.derive(Fact::Stand(*zone), By::Lies, from);
+        if let Some(zone) = self.zones.get(of.node.zone.as_str()).copied() {
+            self.derive(Fact::Stand(zone), By::Lies, from);
+            if of.node.admin {
+                self.derive(Fact::Administer(zone), By::Lies, from);
+            }
         }
         for datum in of.holds.iter().chain(&of.reads) {
             self.derive(Fact::Hold(*datum), By::Inside(node), from);
@@ -512,54 +584,6 @@ pub(crate) fn is_weak_login(view: &View<'_>, node: NodeId) -> bool {
     let of = view.node(node);
     let weak = of.node.auth.is_none_or(|a| matches!(a, Auth::None | Auth::Password | Auth::Key));
     is_login(view, node) && of.exposed.is_some() && weak && !of.guarded(&["mfa", "oidc"])
-}
-
-/// Whether a service sends on by this flow some of what it is sent.
-fn forwards(view: &View<'_>, flow: FlowId) -> bool {
-    let of = view.flow(flow);
-    let (from, to) = (view.node(of.from), view.node(of.to));
-    let services = from.node.kind == NodeKind::Service && to.node.kind == NodeKind::Service;
-    services
-        && !of.flow.standby
-        && from.inbound.iter().any(|f| view.flow(*f).carries.iter().any(|d| of.carries.contains(d)))
-}
-
-/// Services that do something with requests from outside which nothing filtered on their way.
-fn unguarded(view: &View<'_>) -> Vec<bool> {
-    let mut seen = vec![false; view.nodes.len()];
-    let mut queue: VecDeque<NodeId> = VecDeque::new();
-    for flow in &view.flows {
-        if is_unguarded_entry(view, flow) {
-            queue.push_back(flow.to);
-        }
-    }
-    while let Some(node) = queue.pop_front() {
-        if seen[node] || view.node(node).guarded(&["waf"]) {
-            continue;
-        }
-        seen[node] = true;
-        queue.extend(view.node(node).outbound.iter().filter(|f| forwards(view, **f)).map(|f| view.flow(*f).to));
-    }
-    for (node, seen) in seen.iter_mut().enumerate() {
-        let of = view.node(node);
-        // What only passes requests on has nothing to break into that its next hop has not.
-        *seen &= of.node.kind == NodeKind::Service
-            && of.node.role != Some(Role::Gateway)
-            && !(of.holds.is_empty() && of.reads.is_empty());
-    }
-    seen
-}
-
-/// A flow of somebody without trust into a service that neither filters nor limits requests.
-pub(crate) fn is_unguarded_entry(view: &View<'_>, flow: &crate::view::FlowView<'_>) -> bool {
-    let (from, to) = (view.node(flow.from), view.node(flow.to));
-    from.node.kind == NodeKind::Party
-        && from.trust == Trust::None
-        && from.node.auth != Some(Auth::Mtls)
-        && to.node.kind == NodeKind::Service
-        && to.trust != Trust::None
-        && !flow.flow.standby
-        && !to.guarded(&["waf", "rate"])
 }
 
 #[cfg(test)]

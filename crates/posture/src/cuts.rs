@@ -10,7 +10,8 @@ use serde::Serialize;
 
 use crate::{
     Attack, Path, Question, QuestionError,
-    closure::{By, is_unguarded_entry},
+    closure::By,
+    entry::is_unguarded_entry,
     paths::PathStep,
     rule::{add, remove, set, take},
     view::{Transit, View},
@@ -216,7 +217,7 @@ fn candidates(view: &View<'_>, path: &Path, step: &PathStep) -> Vec<Candidate> {
                 drastic: true,
             }]
         }
-        By::Given | By::Lies | By::Inside(_) => Vec::new(),
+        By::Given | By::Lies | By::Inside(_) | By::Administered(_) => Vec::new(),
     }
 }
 

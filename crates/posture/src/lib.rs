@@ -8,6 +8,7 @@ mod blast;
 pub mod closure;
 mod controls;
 mod cuts;
+mod entry;
 #[cfg(test)]
 mod examples;
 mod finding;

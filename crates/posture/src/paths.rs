@@ -15,6 +15,7 @@ use crate::{
     Evidence, Question, QuestionError, Technique,
     ask::Asked,
     closure::{By, Fact},
+    entry::{entrances, is_entrance},
     steps::{Marks, Reached, Steps},
     technique,
     view::{View, class_word},
@@ -207,7 +208,9 @@ impl<'m> Attack<'m> {
         let numbers = self.steps.numbers;
         let none = ways.none();
         let mut of = vec![none; numbers.count()];
-        // Where the requests that reach a node entered: what is passed on is filtered there or nowhere.
+        // Where the requests that reach a node entered: what is passed on is filtered there or nowhere. Who comes from inside
+        // uses what the requests from outside leave open: then it is where those come in.
+        let entrances = entrances(&self.view);
         let mut entrance: Vec<usize> = (0..self.view.nodes.len()).collect();
         let mut found: Vec<Option<Entry>> = Vec::new();
         let mut to: HashMap<Fact, Vec<usize>> = HashMap::new();
@@ -219,7 +222,11 @@ impl<'m> Attack<'m> {
                 way = ways.union(way, of[numbers.of(*fact)]);
             }
             let weakness = match step.by {
-                By::Exploit(node) => Some(By::Exploit(entrance[node])),
+                By::Exploit(node) => {
+                    let entered = entrance[node];
+                    let entered = if is_entrance(&self.view, entered) { Some(entered) } else { entrances[node] };
+                    Some(By::Exploit(entered.unwrap_or(node)))
+                }
                 by => technique::is_weakness(by).then_some(by),
             };
             if let Some(weakness) = weakness {
@@ -325,7 +332,7 @@ impl<'m> Attack<'m> {
                 let worst = self.view.worst(of.holds.iter().chain(&of.reads).copied());
                 worst.map_or(Class::Internal, |d| self.view.class(d))
             }
-            Fact::Stand(_) => Class::Public,
+            Fact::Stand(_) | Fact::Administer(_) => Class::Public,
         }
     }
 
@@ -333,7 +340,9 @@ impl<'m> Attack<'m> {
         match fact {
             Fact::Hold(datum) => self.view.datum(datum).name.to_string(),
             Fact::Control(node) | Fact::Reach(node) => self.view.node(node).name.to_string(),
-            Fact::Stand(zone) => self.view.model.zones.keys().nth(zone).map_or_else(String::new, ToString::to_string),
+            Fact::Stand(zone) | Fact::Administer(zone) => {
+                self.view.model.zones.keys().nth(zone).map_or_else(String::new, ToString::to_string)
+            }
         }
     }
 

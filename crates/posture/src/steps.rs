@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use crate::{
     closure::{By, Fact, Numbers, Step, every_step},
+    entry::asks_for_token,
     view::View,
 };
 
@@ -63,7 +64,9 @@ impl Steps {
         let key = |id: &u32| {
             let step = &all[*id as usize];
             let by = match step.by {
-                By::Party(f) => (0, ranks[f], 0),
+                // Of what a stranger may send by, that for which he needs nothing goes first.
+                By::Party(f) if !asks_for_token(view, view.flow(f)) => (0, ranks[f], 0),
+                By::Party(f) => (0, ranks.len() + ranks[f], 0),
                 By::Flow(f) => (1, ranks[f], 0),
                 By::Forwarded(f) => (2, ranks[f], 0),
                 By::Exposed(zone, node) => (3, zone, node),
@@ -75,7 +78,8 @@ impl Steps {
                 By::Login(node) => (9, node, 0),
                 By::Sniffed(f) => (10, ranks[f], 0),
                 By::Lies => (11, 0, 0),
-                By::Given => (12, 0, 0),
+                By::Administered(node) => (12, node, 0),
+                By::Given => (13, 0, 0),
             };
             (numbers.of(step.fact), by)
         };

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::{
     closure::{By, Fact, Step, is_login},
+    entry::asks_for_token,
     view::{Exposed, FlowId, NodeId, View},
 };
 
@@ -38,6 +39,7 @@ const CLOUD_ACCOUNTS: Technique = technique("T1078.004", "Valid Accounts: Cloud 
 const PROXY: Technique = technique("T1090.001", "Proxy: Internal Proxy");
 const BRUTE_FORCE: Technique = technique("T1110", "Brute Force");
 const EXTERNAL: Technique = technique("T1133", "External Remote Services");
+const DEPLOYMENT: Technique = technique("T1072", "Software Deployment Tools");
 const EXPLOIT: Technique = technique("T1190", "Exploit Public-Facing Application");
 const REPOSITORIES: Technique = technique("T1213", "Data from Information Repositories");
 const CLOUD_STORAGE: Technique = technique("T1530", "Data from Cloud Storage");
@@ -48,6 +50,8 @@ const METADATA: Technique = technique("T1552.005", "Unsecured Credentials: Cloud
 const CONTAINER_API: Technique = technique("T1552.007", "Unsecured Credentials: Container API");
 const SECRET_STORES: Technique =
     technique("T1555.006", "Credentials from Password Stores: Cloud Secrets Management Stores");
+const CONTAINER_COMMAND: Technique = technique("T1609", "Container Administration Command");
+const CLOUD_COMMAND: Technique = technique("T1651", "Cloud Administration Command");
 const SCANNING: Technique = technique("T1595", "Active Scanning");
 const STORAGE_DISCOVERY: Technique = technique("T1619", "Cloud Storage Object Discovery");
 
@@ -63,6 +67,7 @@ pub const TECHNIQUES: &[Technique] = &[
     PROXY,
     BRUTE_FORCE,
     EXTERNAL,
+    DEPLOYMENT,
     EXPLOIT,
     REPOSITORIES,
     CLOUD_STORAGE,
@@ -73,7 +78,9 @@ pub const TECHNIQUES: &[Technique] = &[
     CONTAINER_API,
     SECRET_STORES,
     SCANNING,
+    CONTAINER_COMMAND,
     STORAGE_DISCOVERY,
+    CLOUD_COMMAND,
 ];
 
 /// Which technique a step is; what is given is none.
@@ -81,7 +88,16 @@ pub(crate) fn of(view: &View<'_>, step: &Step) -> Option<Technique> {
     let secret = matches!(step.fact, Fact::Hold(datum) if view.class(datum) == Class::Secret);
     Some(match step.by {
         By::Given => return None,
-        By::Lies => DISCOVERY,
+        By::Lies => match (step.fact, step.from[0]) {
+            (Fact::Administer(_), Some(Fact::Control(admin))) => match view.node(admin).node.auth {
+                Some(Auth::Iam | Auth::Sigv4) => CLOUD_COMMAND,
+                Some(Auth::Rbac) => CONTAINER_COMMAND,
+                _ => DEPLOYMENT,
+            },
+            (Fact::Administer(_), _) => return None,
+            _ => DISCOVERY,
+        },
+        By::Administered(_) => return None,
         By::Exposed(_, node) => {
             let of = view.node(node);
             match (of.exposed.is_some(), is_login(view, node) || of.node.admin) {
@@ -134,7 +150,7 @@ pub(crate) fn sentence(view: &View<'_>, step: &Step) -> String {
     let got = match step.fact {
         Fact::Hold(datum) => format!("`{}`", view.datum(datum).name),
         Fact::Reach(n) | Fact::Control(n) => format!("`{}`", node(n)),
-        Fact::Stand(z) => format!("`{}`", zone(z)),
+        Fact::Stand(z) | Fact::Administer(z) => format!("`{}`", zone(z)),
     };
     match step.by {
         By::Given => match step.fact {
@@ -142,15 +158,31 @@ pub(crate) fn sentence(view: &View<'_>, step: &Step) -> String {
             Fact::Reach(_) => format!("can reach {got}"),
             Fact::Control(_) => format!("controls {got}"),
             Fact::Hold(_) => format!("has {got}"),
+            Fact::Administer(_) => format!("administers what lies in {got}"),
         },
+        By::Lies if matches!(step.fact, Fact::Administer(_)) => match step.from[0] {
+            Some(Fact::Control(admin)) => format!("administers by `{}` what lies in {got}", node(admin)),
+            _ => format!("and so what lies in {got}, which is inside"),
+        },
+        By::Administered(_) => format!("takes {got}, which lies there"),
         By::Lies => format!("looks around from there: {got} lies open to it"),
         By::Exposed(z, n) => match view.node(n).exposed {
             Some(Exposed::Stated(_)) | None => format!("connects to {got}, which is exposed to `{}`", zone(z)),
             Some(Exposed::Flow(_)) => format!("connects to {got} from `{}`", zone(z)),
         },
+        By::Party(f) if asks_for_token(view, view.flow(f)) => {
+            format!("connects to {got}, as `{}` does by `{}`, and has no token", ends(f).0, flow(f))
+        }
         By::Party(f) => format!("sends requests to {got}, as anybody there may by `{}`", flow(f)),
         By::Flow(f) => format!("goes on from `{}` to {got} by its flow `{}`", ends(f).0, flow(f)),
-        By::Forwarded(f) => format!("has `{}` pass requests on to {got} by `{}`", ends(f).0, flow(f)),
+        By::Forwarded(f) => {
+            let with = match step.from[1] {
+                Some(Fact::Hold(token)) => format!(", with `{}`", view.datum(token).name),
+                Some(Fact::Control(party)) => format!(", being `{}`", node(party)),
+                _ => String::new(),
+            };
+            format!("has `{}` pass requests on to {got} by `{}`{with}", ends(f).0, flow(f))
+        }
         By::Open(n) => format!("gets {got} from `{}`, which asks for no proof", node(n)),
         By::Inside(n) => format!("finds {got} on `{}`", node(n)),
         By::Moved(f) => format!("gets {got}, which moves on `{}` between `{}` and `{}`", flow(f), ends(f).0, ends(f).1),
@@ -188,12 +220,24 @@ pub(crate) fn place(view: &View<'_>, step: &Step) -> Vec<String> {
     let flow = |f: FlowId| view.flow(f).flow.id.as_str();
     let path: Vec<&str> = match step.by {
         By::Given => match step.fact {
-            Fact::Stand(zone) => vec!["zones", view.model.zones.keys().nth(zone).map_or("", |z| z.as_str())],
+            Fact::Stand(zone) | Fact::Administer(zone) => {
+                vec!["zones", view.model.zones.keys().nth(zone).map_or("", |z| z.as_str())]
+            }
             Fact::Reach(n) | Fact::Control(n) => vec!["nodes", node(n)],
             Fact::Hold(datum) => vec!["data", view.datum(datum).name.as_str()],
         },
+        By::Administered(n) => vec!["nodes", node(n), "zone"],
         By::Lies => match step.from[0] {
+            Some(Fact::Control(n)) if matches!(step.fact, Fact::Administer(_)) => {
+                vec!["nodes", node(n), "privilege"]
+            }
             Some(Fact::Control(n)) => vec!["nodes", node(n), "zone"],
+            Some(Fact::Administer(_)) => match step.fact {
+                Fact::Administer(zone) => {
+                    vec!["zones", view.model.zones.keys().nth(zone).map_or("", |z| z.as_str()), "in"]
+                }
+                _ => Vec::new(),
+            },
             Some(Fact::Stand(zone)) => {
                 vec!["zones", view.model.zones.keys().nth(zone).map_or("", |z| z.as_str()), "in"]
             }
@@ -231,7 +275,8 @@ pub(crate) fn weakness(view: &View<'_>, by: By) -> Option<String> {
         | By::Flow(_)
         | By::Forwarded(_)
         | By::Inside(_)
-        | By::Moved(_) => return None,
+        | By::Moved(_)
+        | By::Administered(_) => return None,
     })
 }
 

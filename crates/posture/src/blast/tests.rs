@@ -28,10 +28,11 @@ fn worst_first() {
         })
         .collect();
     expect![[r#"
+        aws-api: 4 secret, 1 confidential, 5 internal; ["alb", "app", "backup-bucket", "backup-script", "cloudwatch", "guardduty", "imds", "k8s-api", "k8s-secrets", "mongodb", "mongodb-vm", "ssm", "wazuh"]; 10
         terraform: 3 secret, 2 internal; ["mongodb-vm"]; 6
+        k8s-api: 2 secret, 3 internal; ["app", "k8s-secrets"]; 3
         app: 2 secret, 3 internal; []; 3
         imds: 1 secret; []; 0
-        k8s-api: 1 secret; []; 1
         k8s-secrets: 1 secret; []; 0
         ssm: 1 secret; []; 0
         mongodb-vm: 1 secret, 2 internal; []; 3
@@ -40,8 +41,7 @@ fn worst_first() {
         backup-script: 1 confidential, 2 internal; []; 2
         alb: 3 internal; []; 2
         wazuh: 2 internal; []; 1
-        alarms: 1 internal; []; 4
-        aws-api: 1 internal; []; 2
+        alarms: 1 internal; []; 3
         cloudwatch: 1 internal; []; 0
         guardduty: 1 internal; []; 0
     "#]]

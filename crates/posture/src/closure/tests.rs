@@ -17,6 +17,7 @@ fn model(text: &str) -> Model {
 fn check(closure: &Closure, view: &View<'_>, fact: Fact, expected: Expect) {
     let name = |fact: Fact| match fact {
         Fact::Stand(zone) => format!("stand in {}", view.model.zones.keys().nth(zone).unwrap()),
+        Fact::Administer(zone) => format!("administer {}", view.model.zones.keys().nth(zone).unwrap()),
         Fact::Reach(node) => format!("reach {}", view.node(node).name),
         Fact::Control(node) => format!("control {}", view.node(node).name),
         Fact::Hold(datum) => format!("hold {}", view.datum(datum).name),
@@ -28,6 +29,7 @@ fn check(closure: &Closure, view: &View<'_>, fact: Fact, expected: Expect) {
         By::Party(flow) | By::Flow(flow) => format!("flow {}", view.flow(flow).flow.id),
         By::Forwarded(flow) => format!("passed on by {}", view.flow(flow).flow.id),
         By::Open(_) => "asks nobody".to_owned(),
+        By::Administered(_) => "administered".to_owned(),
         By::Inside(_) => "is there".to_owned(),
         By::Moved(flow) => format!("moves on {}", view.flow(flow).flow.id),
         By::Opened(secret, _) => format!("opened by {}", view.datum(secret).name),

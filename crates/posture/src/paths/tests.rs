@@ -97,61 +97,61 @@ fn every_path_of_the_exercise() {
         CURRENT,
         &Question::default(),
         expect![[r#"
-        secret attacker>mongo-creds by ["exploit alb"], also ["app-account", "client-details", "log-lines", "todos"]
-          is somewhere in `internet` (-)
-          sends requests to `alb`, as anybody there may by `create-todo` (T1595)
-          has `alb` pass requests on to `app` by `forward` (T1090.001)
-          assumed: breaks into `app`, whose requests nothing filters (T1190)
-          gets `mongo-creds`, which moves on `insert` between `app` and `mongodb` (T1552)
-        secret attacker>aws-api by ["login mongodb-vm", "open imds", "vm-role opens aws-api"], also []
-          is somewhere in `internet` (-)
-          connects to `mongodb-vm`, which is exposed to `internet` (T1133)
-          assumed: logs in to `mongodb-vm` with a stolen key (T1021.004)
-          goes on from `mongodb-vm` to `imds` by its flow `role-credentials` (T1021)
-          gets `vm-role` from `imds`, which asks for no proof (T1552.005)
-          connects to `aws-api`, which is exposed to `internet` (T1133)
-          administers `aws-api` with `vm-role` (T1078.004)
-        secret attacker>todos by ["app-account opens k8s-api", "exploit alb"], also []
-          is somewhere in `internet` (-)
-          sends requests to `alb`, as anybody there may by `create-todo` (T1595)
-          has `alb` pass requests on to `app` by `forward` (T1090.001)
-          assumed: breaks into `app`, whose requests nothing filters (T1190)
-          finds `app-account` on `app` (T1552.001)
-          connects to `k8s-api`, which is exposed to `internet` (T1133)
-          administers `k8s-api` with `app-account` (T1550.001)
-          gets `mongo-creds`, which moves on `keep-secret` between `k8s-api` and `k8s-secrets` (T1552.007)
-          goes on from `app` to `mongodb` by its flow `insert` (T1021)
-          opens `mongodb` with `mongo-creds` and reads `todos` (T1078)
-        secret attacker>mongo-creds#2 by ["login mongodb-vm", "sniff insert"], also ["todos"]
-          is somewhere in `internet` (-)
-          connects to `mongodb-vm`, which is exposed to `internet` (T1133)
-          assumed: logs in to `mongodb-vm` with a stolen key (T1021.004)
-          looks around from there: `vpc` lies open to it (T1016)
-          assumed: reads `mongo-creds` off the wire between `app` and `mongodb`: `insert` is not encrypted (T1040)
-        confidential attacker>backups by ["open backup-bucket"], also []
-          is somewhere in `internet` (-)
-          connects to `backup-bucket`, which is exposed to `internet` (T1619)
-          gets `backups` from `backup-bucket`, which asks for no proof (T1530)
-        confidential attacker>backups#2 by ["login mongodb-vm", "open imds", "vm-role opens backup-bucket"], also []
-          is somewhere in `internet` (-)
-          connects to `mongodb-vm`, which is exposed to `internet` (T1133)
-          assumed: logs in to `mongodb-vm` with a stolen key (T1021.004)
-          goes on from `mongodb-vm` to `imds` by its flow `role-credentials` (T1021)
-          gets `vm-role` from `imds`, which asks for no proof (T1552.005)
-          connects to `backup-bucket`, which is exposed to `internet` (T1619)
-          opens `backup-bucket` with `vm-role` and reads `backups` (T1078)
-        internal attacker>commands by ["login mongodb-vm"], also ["log-lines"]
-          is somewhere in `internet` (-)
-          connects to `mongodb-vm`, which is exposed to `internet` (T1133)
-          assumed: logs in to `mongodb-vm` with a stolen key (T1021.004)
-          gets `commands`, which moves on `log-in` between `admin` and `mongodb-vm` (T1213)
-        internal attacker>client-details by ["login mongodb-vm", "sniff forward"], also ["todos"]
-          is somewhere in `internet` (-)
-          connects to `mongodb-vm`, which is exposed to `internet` (T1133)
-          assumed: logs in to `mongodb-vm` with a stolen key (T1021.004)
-          looks around from there: `vpc` lies open to it (T1016)
-          assumed: reads `client-details` off the wire between `alb` and `app`: `forward` is not encrypted (T1040)
-    "#]],
+            secret attacker>mongo-creds by ["exploit alb"], also ["app-account", "client-details", "log-lines", "todos"]
+              is somewhere in `internet` (-)
+              sends requests to `alb`, as anybody there may by `create-todo` (T1595)
+              has `alb` pass requests on to `app` by `forward` (T1090.001)
+              assumed: breaks into `app`, whose requests nothing filters (T1190)
+              gets `mongo-creds`, which moves on `insert` between `app` and `mongodb` (T1552)
+            secret attacker>aws-api by ["login mongodb-vm", "open imds", "vm-role opens aws-api"], also ["mongo-creds", "ssh-key", "backups", "alerts", "client-details", "todos"]
+              is somewhere in `internet` (-)
+              connects to `mongodb-vm`, which is exposed to `internet` (T1133)
+              assumed: logs in to `mongodb-vm` with a stolen key (T1021.004)
+              goes on from `mongodb-vm` to `imds` by its flow `role-credentials` (T1021)
+              gets `vm-role` from `imds`, which asks for no proof (T1552.005)
+              connects to `aws-api`, which is exposed to `internet` (T1133)
+              administers `aws-api` with `vm-role` (T1078.004)
+            secret attacker>todos by ["app-account opens k8s-api", "exploit alb"], also []
+              is somewhere in `internet` (-)
+              sends requests to `alb`, as anybody there may by `create-todo` (T1595)
+              has `alb` pass requests on to `app` by `forward` (T1090.001)
+              assumed: breaks into `app`, whose requests nothing filters (T1190)
+              finds `app-account` on `app` (T1552.001)
+              connects to `k8s-api`, which is exposed to `internet` (T1133)
+              administers `k8s-api` with `app-account` (T1550.001)
+              gets `mongo-creds`, which moves on `keep-secret` between `k8s-api` and `k8s-secrets` (T1552.007)
+              goes on from `app` to `mongodb` by its flow `insert` (T1021)
+              opens `mongodb` with `mongo-creds` and reads `todos` (T1078)
+            secret attacker>mongo-creds#2 by ["login mongodb-vm", "sniff insert"], also ["todos"]
+              is somewhere in `internet` (-)
+              connects to `mongodb-vm`, which is exposed to `internet` (T1133)
+              assumed: logs in to `mongodb-vm` with a stolen key (T1021.004)
+              looks around from there: `vpc` lies open to it (T1016)
+              assumed: reads `mongo-creds` off the wire between `app` and `mongodb`: `insert` is not encrypted (T1040)
+            confidential attacker>backups by ["open backup-bucket"], also []
+              is somewhere in `internet` (-)
+              connects to `backup-bucket`, which is exposed to `internet` (T1619)
+              gets `backups` from `backup-bucket`, which asks for no proof (T1530)
+            confidential attacker>backups#2 by ["login mongodb-vm", "open imds", "vm-role opens backup-bucket"], also []
+              is somewhere in `internet` (-)
+              connects to `mongodb-vm`, which is exposed to `internet` (T1133)
+              assumed: logs in to `mongodb-vm` with a stolen key (T1021.004)
+              goes on from `mongodb-vm` to `imds` by its flow `role-credentials` (T1021)
+              gets `vm-role` from `imds`, which asks for no proof (T1552.005)
+              connects to `backup-bucket`, which is exposed to `internet` (T1619)
+              opens `backup-bucket` with `vm-role` and reads `backups` (T1078)
+            internal attacker>commands by ["login mongodb-vm"], also ["log-lines"]
+              is somewhere in `internet` (-)
+              connects to `mongodb-vm`, which is exposed to `internet` (T1133)
+              assumed: logs in to `mongodb-vm` with a stolen key (T1021.004)
+              gets `commands`, which moves on `log-in` between `admin` and `mongodb-vm` (T1213)
+            internal attacker>client-details by ["login mongodb-vm", "sniff forward"], also ["todos"]
+              is somewhere in `internet` (-)
+              connects to `mongodb-vm`, which is exposed to `internet` (T1133)
+              assumed: logs in to `mongodb-vm` with a stolen key (T1021.004)
+              looks around from there: `vpc` lies open to it (T1016)
+              assumed: reads `client-details` off the wire between `alb` and `app`: `forward` is not encrypted (T1040)
+        "#]],
     );
 }
 
@@ -167,25 +167,28 @@ fn the_shop() {
         SHOP,
         &Question::default(),
         expect![[r#"
-        secret internet>authentication-db-password by ["exploit gateway"], also ["inventory-db-password", "orders-db-password", "password", "payments-db-password", "session", "token-key", "card", "charge", "email", "order"]
-          is somewhere in `internet` (-)
-          sends requests to `gateway`, as anybody there may by `shopping` (T1595)
-          has `gateway` pass requests on to `authentication` by `accounts` (T1090.001)
-          assumed: breaks into `authentication`, whose requests nothing filters (T1190)
-          finds `authentication-db-password` on `authentication` (T1552.001)
-    "#]],
+            secret internet>authentication-db-password by ["exploit gateway"], also ["inventory-db-password", "orders-db-password", "password", "payments-db-password", "session", "token-key", "card", "charge", "email", "order"]
+              is somewhere in `internet` (-)
+              sends requests to `gateway`, as anybody there may by `sign-in` (T1595)
+              has `gateway` pass requests on to `authentication` by `accounts` (T1090.001)
+              assumed: breaks into `authentication`, whose requests nothing filters (T1190)
+              finds `authentication-db-password` on `authentication` (T1552.001)
+        "#]],
     );
     check(
         SHOP,
         &to("card"),
         expect![[r#"
-        restricted internet>card by ["exploit gateway"], also []
-          is somewhere in `internet` (-)
-          sends requests to `gateway`, as anybody there may by `shopping` (T1595)
-          has `gateway` pass requests on to `orders` by `place` (T1090.001)
-          assumed: breaks into `orders`, whose requests nothing filters (T1190)
-          gets `card`, which moves on `pay` between `orders` and `payments` (T1213)
-    "#]],
+            restricted internet>card by ["exploit gateway"], also []
+              is somewhere in `internet` (-)
+              sends requests to `gateway`, as anybody there may by `sign-in` (T1595)
+              has `gateway` pass requests on to `authentication` by `accounts` (T1090.001)
+              assumed: breaks into `authentication`, whose requests nothing filters (T1190)
+              gets `session`, which moves on `accounts` between `gateway` and `authentication` (T1552)
+              has `gateway` pass requests on to `orders` by `place`, with `session` (T1090.001)
+              assumed: breaks into `orders`, whose requests nothing filters (T1190)
+              gets `card`, which moves on `pay` between `orders` and `payments` (T1213)
+        "#]],
     );
 }
 
@@ -274,6 +277,75 @@ nodes:
     assert!(paths(&text("inside"), &from("inside")).is_empty(), "in reach and not held");
     let reach = Question { assume: vec!["hold key".to_owned(), "reach db".to_owned()], ..from("inside") };
     assert_eq!(paths(&text("core"), &reach).len(), 1);
+}
+
+#[test]
+fn a_flow_that_asks_for_a_token_is_no_way_in_without_one() {
+    let text = |party: &str, via: &str, guards: &str| {
+        format!(
+            r#"
+mesh: {{ issuers: {{ us: {{ issuer: https://us.example, jwks_uri: https://us.example/jwks.json, audiences: [us] }} }} }}
+zones: {{ internet: {{ trust: none }}, edge: {{}}, inside: {{}} }}
+data: {{ order: {{ class: confidential }}, token: {{ class: secret, opens: [entry], ttl: 1h }} }}
+nodes:
+  member: {{ kind: party, zone: internet{party} }}
+  entry: {{ kind: service, zone: edge{guards} }}
+  orders: {{ kind: service, zone: inside, auth: mtls, reads: [order] }}
+flows:
+  - {{ id: shop, from: member, to: entry, carries: [token, order], via: {{ tls: "1.3"{via} }} }}
+  - {{ id: place, from: entry, to: orders, carries: [order], via: {{ mtls: true }} }}
+"#
+        )
+    };
+    let found = |text: &str| paths(text, &to("order")).len();
+    for party in ["", ", auth: none", ", auth: password"] {
+        assert_eq!(found(&text(party, "", "")), 1, "{party}: a page that everybody may see");
+    }
+    for party in [", auth: jwt", ", auth: oidc", ", auth: mtls", ", auth: token", ", auth: iam"] {
+        assert_eq!(found(&text(party, "", "")), 0, "{party}");
+    }
+    assert_eq!(found(&text("", ", jwt: us", "")), 0);
+    assert_eq!(found(&text("", ", auth: token", "")), 0);
+    assert_eq!(found(&text("", ", mtls: true", "")), 0);
+    assert_eq!(found(&text("", "", ", guards: [oidc]")), 0);
+    // With the token it is one, and so it is for the party.
+    let jwt = text(", auth: jwt", "", "");
+    let holding = Question { assume: vec!["hold token".to_owned()], ..to("order") };
+    let with = paths(&jwt, &holding);
+    assert!(with[0].steps.iter().any(|s| s.does.ends_with("by `place`, with `token`")), "{}", words(&with));
+    assert_eq!(paths(&jwt, &Question { from: vec!["member".to_owned()], ..to("order") }).len(), 1);
+    // Nobody gets as far as a connection without the certificate.
+    assert!(paths(&text(", auth: mtls", "", ""), &Question { to: vec!["entry".to_owned()], ..holding }).is_empty());
+}
+
+/// Where one of two flows asks for nothing, that is the one that a path names.
+#[test]
+fn a_path_names_the_flow_that_asks_for_nothing() {
+    let guardian = include_str!("../../../../examples/guardian/ward.yaml");
+    for path in paths(guardian, &Question::default()) {
+        assert_eq!(path.steps[1].does, "sends requests to `gateway`, as anybody there may by `log-in`");
+    }
+}
+
+#[test]
+fn whoever_administers_a_zone_has_what_lies_in_it() {
+    let text = |zone: &str| {
+        format!(
+            r#"
+zones: {{ cloud: {{}}, cluster: {{ in: cloud }}, office: {{}} }}
+data: {{ order: {{ class: confidential }} }}
+nodes:
+  cluster-api: {{ kind: service, zone: cluster, privilege: admin, auth: rbac }}
+  orders: {{ kind: store, zone: {zone}, auth: iam, at_rest: kms, holds: [order] }}
+"#
+        )
+    };
+    let cluster = Question { assume: vec!["control cluster-api".to_owned()], ..from("office") };
+    assert_eq!(paths(&text("cluster"), &cluster).len(), 1);
+    assert!(paths(&text("cloud"), &cluster).is_empty(), "what is around it is not its own");
+    assert!(paths(&text("office"), &cluster).is_empty());
+    let other = text("cluster").replace("privilege: admin, ", "");
+    assert!(paths(&other, &cluster).is_empty(), "a service like any other");
 }
 
 #[test]

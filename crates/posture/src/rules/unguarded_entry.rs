@@ -3,8 +3,8 @@ use time::Date;
 
 use crate::{
     Grade, Rule, Severity,
-    closure::is_unguarded_entry,
     controls::{pci, soc2},
+    entry::is_unguarded_entry,
     rule::{Check, Found, add},
     view::{View, list},
 };
