@@ -14,8 +14,11 @@ up:
 	cargo build --release --locked --bins
 	target/release/ward up examples/shop
 
+# What is drawn at random depends on the commit: what fails at a commit fails there again, and each commit tries other cases.
+test: export PROPTEST_RNG_SEED ?= $(shell printf %d 0x$$(git rev-parse --short=15 HEAD 2>/dev/null || echo 1))
 test:
 	@deploy/install-deps.sh test
+	@echo "cases are drawn with PROPTEST_RNG_SEED=$$PROPTEST_RNG_SEED"
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	cargo build --workspace --bins --locked
