@@ -17,6 +17,7 @@ mod diagnostics;
 mod explain;
 mod flows;
 mod graph;
+mod import;
 mod init;
 mod isolation;
 mod model_dir;
@@ -45,6 +46,7 @@ enum Command {
     Init(init::Args),
     Check(check::Args),
     Graph(graph::Args),
+    Import(import::Args),
     Policy(policy::Args),
     Posture(posture::Args),
     Paths(paths::Args),
@@ -74,6 +76,7 @@ fn main() -> ExitCode {
         Command::Init(args) => init::run(args),
         Command::Check(args) => check::run(args),
         Command::Graph(args) => graph::run(args),
+        Command::Import(args) => import::run(args),
         Command::Policy(args) => policy::run(args),
         Command::Posture(args) => posture::run(args),
         Command::Paths(args) => paths::run(args),

@@ -28,7 +28,11 @@ pub(crate) fn read_resources(dir: &Path) -> anyhow::Result<Vec<SourceFile>> {
     read_ending(dir, &[".yaml", ".yml", ".json"])
 }
 
-fn read_ending(dir: &Path, endings: &[&str]) -> anyhow::Result<Vec<SourceFile>> {
+/// The files of a directory whose names end so, sorted by relative name; hidden directories and files are left out.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn read_ending(dir: &Path, endings: &[&str]) -> anyhow::Result<Vec<SourceFile>> {
     let meta = fs::metadata(dir).with_context(|| format!("cannot read the model directory {}", dir.display()))?;
     if !meta.is_dir() {
         bail!("{} is not a directory: name the directory that holds ward.yaml", dir.display());

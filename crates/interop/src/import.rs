@@ -125,7 +125,30 @@ pub struct Imported {
 /// # Errors
 /// A file cannot be read, is nothing known, or nothing in all of them is a node.
 pub fn import(files: &[SourceFile], format: Option<Format>) -> Result<Imported, ImportError> {
+    import_as(files, format, None)
+}
+
+/// What a file is; none where it is nothing that is read.
+///
+/// # Errors
+/// It is broken, and was meant to be something.
+pub fn recognize(file: &SourceFile) -> Result<Option<Format>, ImportError> {
+    match read(file, None) {
+        Ok((format, _)) => Ok(Some(format)),
+        Err(ImportError::Unknown(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The same as [`import`], under a name.
+///
+/// # Errors
+/// As [`import`].
+pub fn import_as(files: &[SourceFile], format: Option<Format>, name: Option<&str>) -> Result<Imported, ImportError> {
     let mut draft = Draft::default();
+    if let Some(name) = name {
+        draft.title(name);
+    }
     let mut sources = Vec::new();
     let mut parsed: Vec<(Format, Vec<Document<'_>>)> = Vec::new();
     for file in files {
