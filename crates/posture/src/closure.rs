@@ -7,7 +7,8 @@
 //!   What passes with a token only is passed on for who has one, or is the party.
 //! - R2: who reaches a store or service that asks nobody for proof holds what it hands out.
 //! - R3: who controls a node holds what it holds, reads, is sent, is answered and answers with; who controls an
-//!   administration controls what lies in its zone, and in the zones inside that.
+//!   administration controls what lies in its zone, and in the zones inside that; who controls what sends or keeps a program
+//!   (an artifact, an image, a manifest) makes it his own, and controls the services that get it.
 //! - R4: who holds a secret and reaches what it opens is let in: an administration node or a login is then controlled, of
 //!   anything else its data are held.
 //!
@@ -19,7 +20,7 @@
 //! that needs none, and each is marked.
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use model::{Auth, Class, Name, NodeKind, Trust};
+use model::{Auth, Class, Data, Name, NodeKind, Trust};
 
 use crate::{
     entry::{Passes, entrances, is_turned_away, passes},
@@ -44,6 +45,8 @@ pub enum Fact {
     Control(NodeId),
     /// Has a datum in readable form.
     Hold(DataId),
+    /// Decides what is in a program that others run.
+    Forge(DataId),
 }
 
 /// Why a fact follows.
@@ -70,6 +73,10 @@ pub enum By {
     Moved(FlowId),
     /// R3: the node lies in an administered zone.
     Administered(NodeId),
+    /// R3: the controlled node sends the program, or keeps it.
+    Forged(NodeId),
+    /// R3: a service gets the program by this flow.
+    Runs(FlowId),
     /// R4: the secret opens the node.
     Opened(DataId, NodeId),
     /// Assumed: the service falls to a request that nothing filters.
@@ -137,6 +144,7 @@ impl Numbers {
             Fact::Control(node) => self.zones + self.nodes + node,
             Fact::Hold(datum) => self.zones + 2 * self.nodes + datum,
             Fact::Administer(zone) => self.zones + 2 * self.nodes + self.data + zone,
+            Fact::Forge(datum) => 2 * self.zones + 2 * self.nodes + self.data + datum,
         }
     }
 
@@ -149,12 +157,13 @@ impl Numbers {
             n if n < control => Fact::Reach(n - reach),
             n if n < hold => Fact::Control(n - control),
             n if n < hold + self.data => Fact::Hold(n - hold),
-            n => Fact::Administer(n - hold - self.data),
+            n if n < hold + self.data + self.zones => Fact::Administer(n - hold - self.data),
+            n => Fact::Forge(n - hold - self.data - self.zones),
         }
     }
 
     pub(crate) fn count(self) -> usize {
-        2 * self.zones + 2 * self.nodes + self.data
+        2 * self.zones + 2 * self.nodes + 2 * self.data
     }
 }
 
@@ -200,6 +209,8 @@ impl Closure {
                     | By::Inside(_)
                     | By::Moved(_)
                     | By::Administered(_)
+                    | By::Forged(_)
+                    | By::Runs(_)
             )
         };
         let uses = run.steps.iter().map(|s| s.by).filter(lacks).collect();
@@ -390,6 +401,7 @@ impl<'v, 'm> Run<'v, 'm> {
                         self.derive(Fact::Control(node), By::Administered(node), [Some(fact), None]);
                     }
                 }
+                Fact::Forge(datum) => self.forge(datum, fact),
                 Fact::Hold(datum) => {
                     self.passed_with(fact);
                     for node in self.view.datum(datum).opens.clone() {
@@ -453,6 +465,18 @@ impl<'v, 'm> Run<'v, 'm> {
         }
     }
 
+    /// Who gets the program runs it: a service that is sent it, or that fetches it. A store only keeps it.
+    fn forge(&mut self, datum: DataId, fact: Fact) {
+        let (view, of) = (self.view, self.view.datum(datum));
+        let sent = of.carried.iter().map(|f| (*f, view.flow(*f).to));
+        let fetched = of.returned.iter().map(|f| (*f, view.flow(*f).from));
+        for (flow, node) in sent.chain(fetched) {
+            if view.node(node).node.kind == NodeKind::Service && !view.flow(flow).flow.standby {
+                self.derive(Fact::Control(node), By::Runs(flow), [Some(fact), None]);
+            }
+        }
+    }
+
     /// Requests that are passed on for who has this.
     fn passed_with(&mut self, need: Fact) {
         for flow in self.passes.get(&need).cloned().unwrap_or_default() {
@@ -474,6 +498,11 @@ impl<'v, 'm> Run<'v, 'm> {
         }
         for datum in of.holds.iter().chain(&of.reads) {
             self.derive(Fact::Hold(*datum), By::Inside(node), from);
+        }
+        let sends = of.outbound.iter().filter(|f| !view.flow(**f).flow.standby).flat_map(|f| &view.flow(*f).carries);
+        let answers = of.inbound.iter().flat_map(|f| &view.flow(*f).returns);
+        for datum in of.holds.iter().chain(sends).chain(answers).filter(|d| is_program(view.datum(**d).datum)) {
+            self.derive(Fact::Forge(*datum), By::Forged(node), from);
         }
         for flow in &of.inbound {
             // What it answers with it has.
@@ -572,6 +601,11 @@ fn handed_out(view: &View<'_>, flow: FlowId) -> Vec<DataId> {
         return Vec::new();
     }
     of.returns.iter().copied().filter(|d| to.says_open() || view.class(*d) == Class::Secret).collect()
+}
+
+/// Whether somebody runs it.
+pub(crate) fn is_program(datum: &Data) -> bool {
+    matches!(datum.of.as_deref(), Some("artifact" | "image" | "manifest"))
 }
 
 /// Whether a node is a machine that people log in to.

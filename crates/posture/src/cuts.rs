@@ -3,7 +3,10 @@
 //! The changes that could break a step are known per step; which of them break most paths is a hitting set, found exactly
 //! where there are few and greedily otherwise. That is only a proposal: each change is made in the text, the text is read and
 //! the question asked of what was read, and a change that breaks nothing there is not shown.
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use model::load::text::{Change, Text};
 use serde::Serialize;
@@ -11,10 +14,10 @@ use serde::Serialize;
 use crate::{
     Attack, Path, Question, QuestionError,
     closure::By,
-    entry::is_unguarded_entry,
+    entry::{entrances_to, is_declared_only},
     paths::PathStep,
     rule::{add, remove, set, take},
-    view::{Transit, View},
+    view::{Transit, View, list},
 };
 
 /// Most candidates of which every combination is tried.
@@ -53,8 +56,18 @@ pub struct Cut {
 struct Candidate {
     words: String,
     changes: Vec<Change>,
+    price: Price,
+}
+
+/// What a change costs beside the work; a dearer one is only for paths that no cheaper one breaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Price {
+    /// Nothing.
+    None,
+    /// It is declared, and Ward does not enforce it yet: somebody else must.
+    Declared,
     /// A flow is taken away, which somebody may need.
-    drastic: bool,
+    Drastic,
 }
 
 /// The smallest cuts for a question, at most `most` of them. The text must be that of a model without errors; where it is not,
@@ -116,11 +129,10 @@ fn count_gone(before: &[Path], after: &[Path]) -> usize {
 fn best(view: &View<'_>, paths: &[Path], failed: &BTreeSet<String>) -> Option<Candidate> {
     let mut hits: BTreeMap<String, (Candidate, BTreeSet<usize>)> = BTreeMap::new();
     for (at, path) in paths.iter().enumerate() {
-        let own: Vec<Candidate> = path.steps.iter().flat_map(|s| candidates(view, path, s)).collect();
+        let own: Vec<Candidate> = path.steps.iter().flat_map(|s| candidates(view, s)).collect();
         let usable = |c: &&Candidate| !failed.contains(&c.words);
-        // Taking a flow away is for paths that nothing else breaks.
-        let mild = own.iter().filter(usable).any(|c| !c.drastic);
-        for candidate in own.iter().filter(usable).filter(|c| !(mild && c.drastic)) {
+        let cheapest = own.iter().filter(usable).map(|c| c.price).min();
+        for candidate in own.iter().filter(usable).filter(|c| Some(c.price) == cheapest) {
             let entry = hits.entry(candidate.words.clone()).or_insert_with(|| (candidate.clone(), BTreeSet::new()));
             entry.1.insert(at);
         }
@@ -131,7 +143,7 @@ fn best(view: &View<'_>, paths: &[Path], failed: &BTreeSet<String>) -> Option<Ca
         false => (0..all.len()).collect(),
     };
     let most = chosen.into_iter().filter_map(|at| all.get(at)).reduce(|best, other| {
-        let better = (other.1.len(), !other.0.drastic) > (best.1.len(), !best.0.drastic);
+        let better = (Reverse(other.0.price), other.1.len()) > (Reverse(best.0.price), best.1.len());
         if better { other } else { best }
     })?;
     Some(most.0.clone())
@@ -156,9 +168,21 @@ fn exact(all: &[(Candidate, BTreeSet<usize>)]) -> Vec<usize> {
     best.map(|(_, chosen)| chosen).unwrap_or_default()
 }
 
+/// A change that Ward only reads says so.
+fn declared(of: Candidate, only: bool) -> Candidate {
+    match only {
+        true => Candidate {
+            words: format!("{}: declared by this, not enforced by Ward yet", of.words),
+            price: Price::Declared,
+            ..of
+        },
+        false => of,
+    }
+}
+
 /// What could take a step away.
-fn candidates(view: &View<'_>, path: &Path, step: &PathStep) -> Vec<Candidate> {
-    let one = |words: String, changes: Vec<Change>| Candidate { words, changes, drastic: false };
+fn candidates(view: &View<'_>, step: &PathStep) -> Vec<Candidate> {
+    let one = |words: String, changes: Vec<Change>| Candidate { words, changes, price: Price::None };
     let node = |id: usize| view.node(id).name.as_str();
     match step.by {
         By::Exposed(zone, target) => {
@@ -182,21 +206,17 @@ fn candidates(view: &View<'_>, path: &Path, step: &PathStep) -> Vec<Candidate> {
             let words = format!("do not let `{}` open `{}`", of.name, node(target));
             vec![one(words, vec![take(&["data", of.name.as_str(), "opens"], node(target))])]
         }
-        By::Exploit(_) => {
-            let party = |s: &PathStep| match s.by {
-                By::Party(flow) => Some(view.flow(flow)),
-                _ => None,
-            };
-            let entries = path.steps.iter().filter_map(party).filter(|f| is_unguarded_entry(view, f));
-            let guard = |f: &crate::view::FlowView<'_>| {
-                let words = format!("filter requests to `{}` (waf)", node(f.to));
-                one(words, vec![add(&["nodes", node(f.to), "guards"], "waf")])
-            };
-            entries.map(guard).collect()
+        By::Exploit(target) => {
+            // All of them: what comes in by one is as bad as what comes in by another.
+            let entrances = entrances_to(view, target);
+            let words = format!("filter requests to {} (waf)", list(entrances.iter().map(|n| node(*n))));
+            let changes = entrances.iter().map(|n| add(&["nodes", node(*n), "guards"], "waf")).collect();
+            vec![declared(one(words, changes), entrances.iter().any(|n| is_declared_only(view.node(*n), "waf")))]
         }
         By::Login(target) => {
             let words = format!("ask for a second factor at `{}` (mfa)", node(target));
-            vec![one(words, vec![add(&["nodes", node(target), "guards"], "mfa")])]
+            let cut = one(words, vec![add(&["nodes", node(target), "guards"], "mfa")]);
+            vec![declared(cut, is_declared_only(view.node(target), "mfa"))]
         }
         By::Sniffed(flow) => {
             let of = view.flow(flow);
@@ -214,10 +234,10 @@ fn candidates(view: &View<'_>, path: &Path, step: &PathStep) -> Vec<Candidate> {
             vec![Candidate {
                 words: format!("take flow `{id}` away"),
                 changes: vec![remove(&["flows", id])],
-                drastic: true,
+                price: Price::Drastic,
             }]
         }
-        By::Given | By::Lies | By::Inside(_) | By::Administered(_) => Vec::new(),
+        By::Given | By::Lies | By::Inside(_) | By::Administered(_) | By::Forged(_) | By::Runs(_) => Vec::new(),
     }
 }
 

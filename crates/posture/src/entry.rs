@@ -1,12 +1,15 @@
 //! How requests of strangers come in: which flow of a party anybody in its zone can use, what of it is passed on to what lies
 //! behind, and where nothing filters it on the way.
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
-use model::{Auth, NodeKind, Role, Trust};
+use model::{
+    Auth, NodeKind, Role, Trust,
+    words::{self, Place, State},
+};
 
 use crate::{
     closure::Fact,
-    view::{FlowId, FlowView, NodeId, View},
+    view::{DataId, Exposed, FlowId, FlowView, NodeId, NodeView, View},
 };
 
 /// For whom a service passes requests on by a flow.
@@ -35,6 +38,22 @@ pub(crate) fn asks_for_token(view: &View<'_>, flow: &FlowView<'_>) -> bool {
             || token(from.node.auth)
             || token(to.node.auth)
             || to.guarded(&["oidc", "mfa"]))
+}
+
+/// The flow by which a stranger sends what is passed on: of those of the same zone to the same node as one of them, the first
+/// by name that asks for nothing and carries some of it; that one where there is none.
+pub(crate) fn sent_by(view: &View<'_>, flow: FlowId, passed: FlowId) -> FlowId {
+    let (of, passed) = (view.flow(flow), view.flow(passed));
+    let zone = &view.node(of.from).node.zone;
+    let same = view.node(of.to).inbound.iter().copied().filter(|f| {
+        let from = view.node(view.flow(*f).from).node;
+        from.kind == NodeKind::Party && from.zone == *zone && !view.flow(*f).flow.standby
+    });
+    let fits = same.filter(|f| {
+        let other = view.flow(*f);
+        !asks_for_token(view, other) && other.carries.iter().any(|d| passed.carries.contains(d))
+    });
+    fits.min_by_key(|f| view.flow(*f).flow.id.as_str()).unwrap_or(flow)
 }
 
 /// Whether whoever is not the party cannot so much as connect: mutual TLS asks for the certificate first.
@@ -73,10 +92,7 @@ pub(crate) fn passes(view: &View<'_>, flow: FlowId) -> Passes {
 /// the first of several.
 pub(crate) fn entrances(view: &View<'_>) -> Vec<Option<NodeId>> {
     let mut seen: Vec<Option<NodeId>> = vec![None; view.nodes.len()];
-    let mut entries: Vec<NodeId> = view.flows.iter().filter(|f| is_unguarded_entry(view, f)).map(|f| f.to).collect();
-    entries.sort_unstable();
-    entries.dedup();
-    for entry in entries {
+    for entry in (0..view.nodes.len()).filter(|n| is_entrance(view, *n)) {
         let mut queue = VecDeque::from([entry]);
         while let Some(node) = queue.pop_front() {
             if seen[node].is_some() || view.node(node).guarded(&["waf"]) {
@@ -88,19 +104,61 @@ pub(crate) fn entrances(view: &View<'_>) -> Vec<Option<NodeId>> {
         }
     }
     for (node, seen) in seen.iter_mut().enumerate() {
-        let of = view.node(node);
-        // What only passes requests on has nothing to break into that its next hop has not.
-        let does_something = of.node.kind == NodeKind::Service
-            && of.node.role != Some(Role::Gateway)
-            && !(of.holds.is_empty() && of.reads.is_empty());
-        *seen = seen.filter(|_| does_something);
+        *seen = seen.filter(|_| does_something(view, node));
     }
     seen
 }
 
-/// Whether requests from outside come in here with nothing to filter them.
+/// Everywhere where requests come in that a service is passed with nothing to filter them on their way.
+pub(crate) fn entrances_to(view: &View<'_>, service: NodeId) -> Vec<NodeId> {
+    let (mut found, mut seen, mut queue) = (Vec::new(), HashSet::new(), vec![service]);
+    while let Some(node) = queue.pop() {
+        if view.node(node).guarded(&["waf"]) || !seen.insert(node) {
+            continue;
+        }
+        if is_entrance(view, node) {
+            found.push(node);
+        }
+        let passed = view.node(node).inbound.iter().filter(|f| passes(view, **f) != Passes::Never);
+        queue.extend(passed.map(|f| view.flow(*f).from));
+    }
+    found.sort_unstable();
+    found
+}
+
+/// Whether there is anything in a service to break into. What only passes requests on has nothing that its next hop has not,
+/// and Ward's own gateway does no more.
+fn does_something(view: &View<'_>, node: NodeId) -> bool {
+    let of = view.node(node);
+    let sent = |datum: &DataId| view.inbound(node).any(|f| f.carries.contains(datum));
+    let uses =
+        |flow: &FlowView<'_>| view.node(flow.to).keeps() && (!flow.returns.is_empty() || flow.carries.iter().any(sent));
+    of.node.kind == NodeKind::Service
+        && of.node.role != Some(Role::Gateway)
+        && (!of.holds.is_empty()
+            || !of.reads.is_empty()
+            || view.outbound(node).any(uses)
+            || of.outbound.iter().all(|f| passes(view, *f) == Passes::Never))
+}
+
+/// Whether requests from outside come in here with nothing to filter or limit them: those of a party, or of anybody to whom a
+/// service is exposed that is no administration, no login and not what a cloud guards.
 pub(crate) fn is_entrance(view: &View<'_>, node: NodeId) -> bool {
-    view.inbound(node).any(|f| is_unguarded_entry(view, f))
+    is_unguarded_exposure(view, node) || view.inbound(node).any(|f| is_unguarded_entry(view, f))
+}
+
+/// A service outside Ward that anybody without trust can connect to, whatever flows say, with nothing before it.
+pub(crate) fn is_unguarded_exposure(view: &View<'_>, node: NodeId) -> bool {
+    let of = view.node(node);
+    let guarded = matches!(of.node.auth, Some(Auth::Mtls | Auth::Iam | Auth::Sigv4 | Auth::Rbac | Auth::SessionToken));
+    of.node.kind == NodeKind::Service
+        && of.trust != Trust::None
+        && matches!(of.exposed, Some(Exposed::Stated(_)))
+        && !of.node.under_ward()
+        && !of.node.admin
+        && of.node.port.is_none()
+        && !guarded
+        && !of.guarded(&["waf", "rate", "oidc", "mfa"])
 }
 
 /// A flow of somebody without trust into a service that neither filters nor limits requests.
@@ -113,4 +171,9 @@ pub(crate) fn is_unguarded_entry(view: &View<'_>, flow: &FlowView<'_>) -> bool {
         && to.trust != Trust::None
         && !flow.flow.standby
         && !to.guarded(&["waf", "rate"])
+}
+
+/// Whether Ward reads this guard of a node under it and does nothing yet: to declare it mends the diagram only.
+pub(crate) fn is_declared_only(of: &NodeView<'_>, guard: &str) -> bool {
+    of.node.under_ward() && words::find(Place::Guards, guard).is_some_and(|w| w.state == State::NotYet)
 }

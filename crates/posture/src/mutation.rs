@@ -90,7 +90,7 @@ fn guarantees(model: &Model) -> Vec<Guarantee> {
         if let Some((outside, _)) = outside.filter(|_| !node.under_ward() && node.kind != NodeKind::Party)
             && node.exposed_to.is_empty()
         {
-            let rules = &["public-store", "exposed-admin"];
+            let rules = &["public-store", "exposed-admin", "unguarded-entry"];
             push(&["nodes", name, "exposed_to"], Some(json!([outside.as_str()])), rules);
         }
     }
@@ -179,11 +179,11 @@ fn what_each_guarantee_of_the_mended_example_is_worth() {
         data.vm-role.ttl gone: static-secret@vm-role medium
         data.vm-role.ttl "2y": overlong-secret@vm-role low
         nodes.admin.auth gone: -
-        nodes.alarms.exposed_to ["internet"]: -
-        nodes.alb.exposed_to ["internet"]: -
+        nodes.alarms.exposed_to ["internet"]: unguarded-entry@alarms high
+        nodes.alb.exposed_to ["internet"]: unguarded-entry@alb high
         nodes.app.logs false: -
         nodes.app.reads gone: -
-        nodes.app.exposed_to ["internet"]: -
+        nodes.app.exposed_to ["internet"]: unguarded-entry@app high
         nodes.aws-api.auth gone: exposed-admin@aws-api critical
         nodes.aws-api.logs false: -
         nodes.backup-bucket.at_rest "none": unencrypted-store@backup-bucket high
@@ -191,12 +191,12 @@ fn what_each_guarantee_of_the_mended_example_is_worth() {
         nodes.backup-bucket.auth gone: -
         nodes.backup-bucket.logs false: unlogged-flow@upload medium
         nodes.backup-bucket.exposed_to ["internet"]: -
-        nodes.backup-script.exposed_to ["internet"]: -
+        nodes.backup-script.exposed_to ["internet"]: unguarded-entry@backup-script high
         nodes.cloudwatch.at_rest "none": -
         nodes.cloudwatch.at_rest "encoding": -
         nodes.cloudwatch.auth gone: -
         nodes.cloudwatch.exposed_to ["internet"]: -
-        nodes.guardduty.exposed_to ["internet"]: -
+        nodes.guardduty.exposed_to ["internet"]: unguarded-entry@guardduty high
         nodes.imds.auth gone: open-metadata@imds high
         nodes.imds.exposed_to ["internet"]: -
         nodes.k8s-api.auth gone: -
@@ -219,10 +219,10 @@ fn what_each_guarantee_of_the_mended_example_is_worth() {
         nodes.ssm.logs false: unlogged-flow@fetch-key medium
         nodes.ssm.exposed_to ["internet"]: -
         nodes.terraform.logs false: -
-        nodes.terraform.exposed_to ["internet"]: -
+        nodes.terraform.exposed_to ["internet"]: unguarded-entry@terraform high
         nodes.waf.guards gone: unguarded-entry@waf medium
         nodes.waf.exposed_to ["internet"]: -
-        nodes.wazuh.exposed_to ["internet"]: -
+        nodes.wazuh.exposed_to ["internet"]: unguarded-entry@wazuh high
         flows.create-todo.via.tls "none": plaintext-flow@create-todo high
         flows.create-todo.via.tls "1.0": weak-tls@create-todo medium
         flows.create-todo.via.tls gone: plaintext-flow@create-todo high

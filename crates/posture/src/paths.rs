@@ -15,7 +15,7 @@ use crate::{
     Evidence, Question, QuestionError, Technique,
     ask::Asked,
     closure::{By, Fact},
-    entry::{entrances, is_entrance},
+    entry::{entrances, is_entrance, sent_by},
     steps::{Marks, Reached, Steps},
     technique,
     view::{View, class_word},
@@ -325,7 +325,7 @@ impl<'m> Attack<'m> {
 
     fn class(&self, fact: Fact) -> Class {
         match fact {
-            Fact::Hold(datum) => self.view.class(datum),
+            Fact::Hold(datum) | Fact::Forge(datum) => self.view.class(datum),
             Fact::Control(node) | Fact::Reach(node) if self.view.node(node).node.admin => Class::Secret,
             Fact::Control(node) | Fact::Reach(node) => {
                 let of = self.view.node(node);
@@ -338,7 +338,7 @@ impl<'m> Attack<'m> {
 
     fn name(&self, fact: Fact) -> String {
         match fact {
-            Fact::Hold(datum) => self.view.datum(datum).name.to_string(),
+            Fact::Hold(datum) | Fact::Forge(datum) => self.view.datum(datum).name.to_string(),
             Fact::Control(node) | Fact::Reach(node) => self.view.node(node).name.to_string(),
             Fact::Stand(zone) | Fact::Administer(zone) => {
                 self.view.model.zones.keys().nth(zone).map_or_else(String::new, ToString::to_string)
@@ -359,7 +359,18 @@ impl<'m> Attack<'m> {
     ) -> Path {
         let numbers = self.steps.numbers;
         let end = steps.last().map_or(main.fact, |id| self.steps.step(*id).fact);
-        let taken = steps.iter().map(|id| *self.steps.step(*id));
+        let mut taken: Vec<crate::closure::Step> = steps.iter().map(|id| *self.steps.step(*id)).collect();
+        // Of several flows by which somebody may come in, the one of which something is passed on.
+        for at in 0..taken.len() {
+            let passed = taken.iter().skip(at).find_map(|s| match (s.by, s.fact) {
+                (By::Forwarded(flow), _) if Fact::Reach(self.view.flow(flow).from) == taken[at].fact => Some(flow),
+                _ => None,
+            });
+            if let (By::Party(flow), Some(passed)) = (taken[at].by, passed) {
+                taken[at].by = By::Party(sent_by(&self.view, flow, passed));
+            }
+        }
+        let taken = taken.into_iter();
         let needed: HashSet<usize> =
             taken.clone().flat_map(|s| s.from.into_iter().flatten().map(|f| numbers.of(f))).collect();
         let mut given: Vec<usize> = needed.into_iter().filter(|f| reached.is_given(*f)).collect();

@@ -79,7 +79,9 @@ impl Steps {
                 By::Sniffed(f) => (10, ranks[f], 0),
                 By::Lies => (11, 0, 0),
                 By::Administered(node) => (12, node, 0),
-                By::Given => (13, 0, 0),
+                By::Forged(node) => (13, node, 0),
+                By::Runs(f) => (14, ranks[f], 0),
+                By::Given => (15, 0, 0),
             };
             (numbers.of(step.fact), by)
         };

@@ -43,6 +43,7 @@ const DEPLOYMENT: Technique = technique("T1072", "Software Deployment Tools");
 const EXPLOIT: Technique = technique("T1190", "Exploit Public-Facing Application");
 const REPOSITORIES: Technique = technique("T1213", "Data from Information Repositories");
 const CLOUD_STORAGE: Technique = technique("T1530", "Data from Cloud Storage");
+const SUPPLY_CHAIN: Technique = technique("T1195.002", "Supply Chain Compromise: Compromise Software Supply Chain");
 const TOKEN: Technique = technique("T1550.001", "Use Alternate Authentication Material: Application Access Token");
 const UNSECURED: Technique = technique("T1552", "Unsecured Credentials");
 const CREDENTIAL_FILES: Technique = technique("T1552.001", "Unsecured Credentials: Credentials In Files");
@@ -69,6 +70,7 @@ pub const TECHNIQUES: &[Technique] = &[
     EXTERNAL,
     DEPLOYMENT,
     EXPLOIT,
+    SUPPLY_CHAIN,
     REPOSITORIES,
     CLOUD_STORAGE,
     TOKEN,
@@ -97,7 +99,8 @@ pub(crate) fn of(view: &View<'_>, step: &Step) -> Option<Technique> {
             (Fact::Administer(_), _) => return None,
             _ => DISCOVERY,
         },
-        By::Administered(_) => return None,
+        By::Administered(_) | By::Runs(_) => return None,
+        By::Forged(_) => SUPPLY_CHAIN,
         By::Exposed(_, node) => {
             let of = view.node(node);
             match (of.exposed.is_some(), is_login(view, node) || of.node.admin) {
@@ -148,7 +151,7 @@ pub(crate) fn sentence(view: &View<'_>, step: &Step) -> String {
     let ends = |id: FlowId| (node(view.flow(id).from), node(view.flow(id).to));
     let zone = |zone: usize| view.model.zones.keys().nth(zone).map_or("", |z| z.as_str());
     let got = match step.fact {
-        Fact::Hold(datum) => format!("`{}`", view.datum(datum).name),
+        Fact::Hold(datum) | Fact::Forge(datum) => format!("`{}`", view.datum(datum).name),
         Fact::Reach(n) | Fact::Control(n) => format!("`{}`", node(n)),
         Fact::Stand(z) | Fact::Administer(z) => format!("`{}`", zone(z)),
     };
@@ -158,11 +161,19 @@ pub(crate) fn sentence(view: &View<'_>, step: &Step) -> String {
             Fact::Reach(_) => format!("can reach {got}"),
             Fact::Control(_) => format!("controls {got}"),
             Fact::Hold(_) => format!("has {got}"),
+            Fact::Forge(_) => format!("decides what is in {got}"),
             Fact::Administer(_) => format!("administers what lies in {got}"),
         },
         By::Lies if matches!(step.fact, Fact::Administer(_)) => match step.from[0] {
             Some(Fact::Control(admin)) => format!("administers by `{}` what lies in {got}", node(admin)),
             _ => format!("and so what lies in {got}, which is inside"),
+        },
+        By::Forged(n) => format!("puts his own into {got}, which comes from `{}`", node(n)),
+        By::Runs(f) => match step.fact {
+            Fact::Control(n) if n == view.flow(f).from => {
+                format!("controls {got}, which fetches it by `{}` and runs it", flow(f))
+            }
+            _ => format!("controls {got}, which is sent it by `{}` and runs it", flow(f)),
         },
         By::Administered(_) => format!("takes {got}, which lies there"),
         By::Lies => format!("looks around from there: {got} lies open to it"),
@@ -224,7 +235,7 @@ pub(crate) fn place(view: &View<'_>, step: &Step) -> Vec<String> {
                 vec!["zones", view.model.zones.keys().nth(zone).map_or("", |z| z.as_str())]
             }
             Fact::Reach(n) | Fact::Control(n) => vec!["nodes", node(n)],
-            Fact::Hold(datum) => vec!["data", view.datum(datum).name.as_str()],
+            Fact::Hold(datum) | Fact::Forge(datum) => vec!["data", view.datum(datum).name.as_str()],
         },
         By::Administered(n) => vec!["nodes", node(n), "zone"],
         By::Lies => match step.from[0] {
@@ -244,7 +255,8 @@ pub(crate) fn place(view: &View<'_>, step: &Step) -> Vec<String> {
             _ => Vec::new(),
         },
         By::Exposed(_, n) => vec!["nodes", node(n), "exposed_to"],
-        By::Party(f) | By::Flow(f) | By::Forwarded(f) | By::Moved(f) => vec!["flows", flow(f)],
+        By::Party(f) | By::Flow(f) | By::Forwarded(f) | By::Moved(f) | By::Runs(f) => vec!["flows", flow(f)],
+        By::Forged(n) => vec!["nodes", node(n)],
         By::Open(n) | By::Login(n) => vec!["nodes", node(n), "auth"],
         By::Inside(n) => vec!["nodes", node(n), "holds"],
         By::Opened(secret, _) => vec!["data", view.datum(secret).name.as_str(), "opens"],
@@ -276,7 +288,9 @@ pub(crate) fn weakness(view: &View<'_>, by: By) -> Option<String> {
         | By::Forwarded(_)
         | By::Inside(_)
         | By::Moved(_)
-        | By::Administered(_) => return None,
+        | By::Administered(_)
+        | By::Forged(_)
+        | By::Runs(_) => return None,
     })
 }
 

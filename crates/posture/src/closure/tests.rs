@@ -20,6 +20,7 @@ fn check(closure: &Closure, view: &View<'_>, fact: Fact, expected: Expect) {
         Fact::Administer(zone) => format!("administer {}", view.model.zones.keys().nth(zone).unwrap()),
         Fact::Reach(node) => format!("reach {}", view.node(node).name),
         Fact::Control(node) => format!("control {}", view.node(node).name),
+        Fact::Forge(datum) => format!("forge {}", view.datum(datum).name),
         Fact::Hold(datum) => format!("hold {}", view.datum(datum).name),
     };
     let by = |by: By| match by {
@@ -30,6 +31,8 @@ fn check(closure: &Closure, view: &View<'_>, fact: Fact, expected: Expect) {
         By::Forwarded(flow) => format!("passed on by {}", view.flow(flow).flow.id),
         By::Open(_) => "asks nobody".to_owned(),
         By::Administered(_) => "administered".to_owned(),
+        By::Forged(_) => "comes from there".to_owned(),
+        By::Runs(flow) => format!("runs what comes by {}", view.flow(flow).flow.id),
         By::Inside(_) => "is there".to_owned(),
         By::Moved(flow) => format!("moves on {}", view.flow(flow).flow.id),
         By::Opened(secret, _) => format!("opened by {}", view.datum(secret).name),

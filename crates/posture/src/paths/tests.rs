@@ -348,6 +348,62 @@ nodes:
     assert!(paths(&other, &cluster).is_empty(), "a service like any other");
 }
 
+/// Whoever can change a program controls what runs it, and a store that keeps one does not run it.
+#[test]
+fn what_is_built_is_run() {
+    let text = |of: &str| {
+        format!(
+            r#"
+zones: {{ build: {{}}, runtime: {{}} }}
+data: {{ order: {{ class: confidential }}, image: {{ class: internal, of: {of} }}, key: {{ class: secret, opens: [registry], ttl: 1h }} }}
+nodes:
+  pipeline: {{ kind: service, zone: build }}
+  registry: {{ kind: store, zone: build, auth: token, at_rest: kms, holds: [image, key] }}
+  host: {{ kind: service, zone: runtime, reads: [order] }}
+flows:
+  - {{ id: push, from: pipeline, to: registry, carries: [image], via: {{ tls: "1.3" }} }}
+  - {{ id: pull, from: host, to: registry, returns: [image], via: {{ tls: "1.3" }} }}
+"#
+        )
+    };
+    let pipeline = |datum: &str| Question { from: vec!["pipeline".to_owned()], ..to(datum) };
+    check(
+        &text("image"),
+        &pipeline("order"),
+        expect![[r#"
+            confidential pipeline>order by [], also []
+              controls `pipeline` (-)
+              puts his own into `image`, which comes from `pipeline` (T1195.002)
+              controls `host`, which fetches it by `pull` and runs it (-)
+              finds `order` on `host` (T1005)
+        "#]],
+    );
+    assert!(paths(&text("image"), &pipeline("key")).is_empty(), "to send to a store is not to have what is in it");
+    assert!(paths(&text("report"), &pipeline("order")).is_empty());
+}
+
+#[test]
+fn what_is_exposed_with_nothing_before_it_may_be_broken_into() {
+    let text = |node: &str| {
+        format!(
+            r#"
+zones: {{ internet: {{ trust: none }}, inside: {{}} }}
+data: {{ metric: {{ class: internal }} }}
+nodes:
+  board: {{ kind: service, zone: inside, exposed_to: [internet], {node} }}
+  metrics: {{ kind: store, zone: inside, auth: iam, at_rest: volume, holds: [metric] }}
+flows:
+  - {{ id: query, from: board, to: metrics, returns: [metric], via: {{ tls: "1.3" }} }}
+"#
+        )
+    };
+    let found = paths(&text("auth: password"), &Question::default());
+    assert_eq!(found[0].way, ["exploit board"]);
+    for other in ["guards: [waf]", "guards: [oidc]", "auth: iam", "auth: mtls", "run: { command: [./board] }"] {
+        assert!(paths(&text(other), &Question::default()).is_empty(), "{other}");
+    }
+}
+
 #[test]
 fn a_wire_in_the_clear_is_read_where_it_passes() {
     let text = |tls: &str| {
