@@ -1,7 +1,9 @@
 //! `ward graph`: the diagram, drawn.
-use std::{fs, path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
-use anyhow::Context as _;
 use clap::ValueEnum;
 
 use crate::{diagnostics, model_dir, output};
@@ -29,7 +31,7 @@ pub(crate) struct Args {
 
 /// The forms of a drawing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
+pub(crate) enum Format {
     /// A Mermaid flowchart
     Mermaid,
     /// A picture for any browser, light or dark
@@ -38,19 +40,24 @@ enum Format {
 
 /// Runs it.
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let files = model_dir::read(&args.dir)?;
+    draw(&args.dir, args.format, args.out.as_deref())
+}
+
+/// Draws the model of a directory, to a file or to standard output.
+///
+/// # Errors
+/// A file cannot be read or written.
+pub(crate) fn draw(dir: &Path, format: Format, out: Option<&Path>) -> anyhow::Result<ExitCode> {
+    let files = model_dir::read(dir)?;
     let loaded = model::load(&files);
     let Some(model) = loaded.model else {
         eprint!("{}", diagnostics::render(&files, &loaded.diagnostics));
         return Ok(ExitCode::from(output::FINDINGS));
     };
-    let drawing = match args.format {
+    let drawing = match format {
         Format::Mermaid => model::graph::mermaid(&model),
         Format::Svg => model::graph::svg(&model),
     };
-    match args.out {
-        Some(path) => fs::write(&path, drawing).with_context(|| format!("cannot write {}", path.display()))?,
-        None => output::print(&drawing)?,
-    }
+    output::write(out, &drawing)?;
     Ok(ExitCode::SUCCESS)
 }

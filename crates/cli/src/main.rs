@@ -15,6 +15,7 @@ mod config;
 mod decisions;
 mod diagnostics;
 mod explain;
+mod export;
 mod flows;
 mod graph;
 mod import;
@@ -46,6 +47,7 @@ enum Command {
     Init(init::Args),
     Check(check::Args),
     Graph(graph::Args),
+    Export(export::Args),
     Import(import::Args),
     Policy(policy::Args),
     Posture(posture::Args),
@@ -76,6 +78,7 @@ fn main() -> ExitCode {
         Command::Init(args) => init::run(args),
         Command::Check(args) => check::run(args),
         Command::Graph(args) => graph::run(args),
+        Command::Export(args) => export::run(args),
         Command::Import(args) => import::run(args),
         Command::Policy(args) => policy::run(args),
         Command::Posture(args) => posture::run(args),

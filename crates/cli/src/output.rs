@@ -2,9 +2,12 @@
 //! without dying of a closed pipe.
 use std::{
     borrow::Cow,
+    fs,
     io::{self, Write as _},
+    path::Path,
 };
 
+use anyhow::Context as _;
 use clap::ValueEnum;
 
 /// Exit code: errors or findings in what was asked about.
@@ -64,6 +67,17 @@ pub(crate) fn print(text: &str) -> io::Result<()> {
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         other => other,
+    }
+}
+
+/// Writes text to a file, or without one to standard output.
+///
+/// # Errors
+/// It cannot be written.
+pub(crate) fn write(out: Option<&Path>, text: &str) -> anyhow::Result<()> {
+    match out {
+        Some(path) => fs::write(path, text).with_context(|| format!("cannot write {}", path.display())),
+        None => Ok(print(text)?),
     }
 }
 

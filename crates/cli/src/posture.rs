@@ -95,14 +95,14 @@ impl Level {
 
 /// The day by which waivers and drills end.
 #[derive(clap::Args, Clone, Copy)]
-struct Day {
+pub(crate) struct Day {
     /// Grade as of this day [default: today, UTC]
     #[arg(long = "date", value_name = "YYYY-MM-DD", value_parser = parse_date)]
     date: Option<Date>,
 }
 
 impl Day {
-    fn date(self) -> anyhow::Result<Date> {
+    pub(crate) fn date(self) -> anyhow::Result<Date> {
         match self.date {
             Some(date) => Ok(date),
             None => {

@@ -10,9 +10,31 @@ pub mod istio;
 pub mod network_policy;
 pub mod otm;
 
-/// What the export cannot say, or says otherwise.
+/// What a note is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum About {
+    /// A word of the model that the format has none for, or that holds otherwise.
+    NotExpressed,
+    /// What must be set where the export goes.
+    Needed,
+}
+
+impl About {
+    /// In words.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NotExpressed => "not expressed",
+            Self::Needed => "needed",
+        }
+    }
+}
+
+/// What the export cannot say, or needs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Note {
+    /// What it is about.
+    pub about: About,
     /// Of which noun or document: `flow checkout`.
     pub subject: String,
     /// The word: `limit: 50/s`.
@@ -24,12 +46,17 @@ pub struct Note {
 impl Note {
     /// A note.
     pub fn new(subject: impl Into<String>, what: impl Into<String>, why: impl Into<String>) -> Self {
-        Self { subject: subject.into(), what: what.into(), why: why.into() }
+        Self { about: About::NotExpressed, subject: subject.into(), what: what.into(), why: why.into() }
+    }
+
+    /// A note of what must be set elsewhere.
+    pub fn needed(subject: impl Into<String>, what: impl Into<String>, why: impl Into<String>) -> Self {
+        Self { about: About::Needed, ..Self::new(subject, what, why) }
     }
 
     /// The note as a comment beside what it is about.
     fn comment(&self) -> String {
-        format!("not expressed: {}: {}", self.what, self.why)
+        format!("{}: {}: {}", self.about.as_str(), self.what, self.why)
     }
 }
 
@@ -144,7 +171,8 @@ impl Exported {
 
 /// A line of comment. What others wrote may hold line breaks, which would end it.
 fn comment(out: &mut String, line: &str) {
-    let line: String = line.chars().map(|c| if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') { ' ' } else { c }).collect();
+    let line: String =
+        line.chars().map(|c| if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') { ' ' } else { c }).collect();
     *out += if line.is_empty() { "#" } else { "# " };
     *out += line.trim_end();
     out.push('\n');

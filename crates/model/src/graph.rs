@@ -12,6 +12,54 @@ mod route;
 pub use draw::svg;
 pub use mermaid::mermaid;
 
+/// Where something stands in the drawing, in pixels from its left upper corner.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Area {
+    /// Of which zone or node.
+    pub name: Name,
+    /// Left edge.
+    pub x: i32,
+    /// Upper edge.
+    pub y: i32,
+    /// Width.
+    pub width: i32,
+    /// Height.
+    pub height: i32,
+}
+
+/// Where everything stands in the drawing, for those who draw it themselves.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Areas {
+    /// Zones, the outer before the inner.
+    pub zones: Vec<Area>,
+    /// Nodes, in order of name.
+    pub nodes: Vec<Area>,
+    /// Width of the whole.
+    pub width: i32,
+    /// Its height.
+    pub height: i32,
+}
+
+/// The same places as in `svg`.
+pub fn areas(model: &Model) -> Areas {
+    let plan = layout::plan(model);
+    let area = |name: &Name, rect: layout::Rect| Area {
+        name: name.clone(),
+        x: rect.x,
+        y: rect.y,
+        width: rect.w,
+        height: rect.h,
+    };
+    let zones =
+        plan.zones.iter().filter_map(|zone| Some(area(model.zones.get_key_value(zone.name.as_str())?.0, zone.rect)));
+    Areas {
+        zones: zones.collect(),
+        nodes: model.nodes.keys().zip(&plan.nodes).map(|(name, rect)| area(name, *rect)).collect(),
+        width: plan.width,
+        height: plan.height,
+    }
+}
+
 /// What a node is, in a word or two, for the line under its name.
 fn subtitle(node: &Node) -> String {
     match (node.kind, node.role) {

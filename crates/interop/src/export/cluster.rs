@@ -170,7 +170,11 @@ pub(super) fn word_text(value: &serde_json::Value) -> String {
 pub(super) fn standby_notes(model: &Model) -> Vec<Note> {
     let standby = model.flows.iter().filter(|flow| flow.standby);
     let flows = standby.map(|flow| {
-        Note::new(format!("flow {}", flow.id), "standby: true", "it stays shut: an emergency that opens it is Ward's own")
+        Note::new(
+            format!("flow {}", flow.id),
+            "standby: true",
+            "it stays shut: an emergency that opens it is Ward's own",
+        )
     });
     flows.collect()
 }
