@@ -1,5 +1,5 @@
-//! Controls of compliance frameworks as data: an id per framework, no text of theirs. A rule names the controls that
-//! its finding fails; a control that no rule names is nobody's claim.
+//! Names of controls. A rule names the controls that it tests and that its finding fails; a control that no rule names is
+//! nobody's claim. What they ask stands in `frameworks`.
 use std::fmt;
 
 /// A framework.
@@ -13,6 +13,12 @@ pub enum Framework {
     Gdpr,
     /// NIST SP 800-207, by tenet.
     Nist800207,
+    /// NIST AI RMF, by subcategory.
+    NistAiRmf,
+    /// ISO/IEC 42001, annex A.
+    Iso42001,
+    /// EU AI Act, by article.
+    EuAiAct,
     /// COPPA, 16 CFR 312.
     Coppa,
 }
@@ -34,6 +40,9 @@ impl Framework {
             Self::Soc2 => "soc2",
             Self::Gdpr => "gdpr",
             Self::Nist800207 => "nist-800-207",
+            Self::NistAiRmf => "nist-ai-rmf",
+            Self::Iso42001 => "iso-42001",
+            Self::EuAiAct => "eu-ai-act",
             Self::Coppa => "coppa",
         }
     }
@@ -63,6 +72,21 @@ pub(crate) const fn gdpr(id: &'static str) -> Control {
 /// A tenet of NIST SP 800-207, section 2.1.
 pub(crate) const fn tenet(id: &'static str) -> Control {
     Control { framework: Framework::Nist800207, id }
+}
+
+/// A subcategory of the NIST AI RMF.
+pub(crate) const fn ai_rmf(id: &'static str) -> Control {
+    Control { framework: Framework::NistAiRmf, id }
+}
+
+/// A control of ISO/IEC 42001, annex A.
+pub(crate) const fn iso_42001(id: &'static str) -> Control {
+    Control { framework: Framework::Iso42001, id }
+}
+
+/// An article of the EU AI Act.
+pub(crate) const fn ai_act(id: &'static str) -> Control {
+    Control { framework: Framework::EuAiAct, id }
 }
 
 /// A section of 16 CFR 312.

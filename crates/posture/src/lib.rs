@@ -6,12 +6,14 @@
 mod ask;
 mod blast;
 pub mod closure;
+mod compliance;
 mod controls;
 mod cuts;
 mod entry;
 #[cfg(test)]
 mod examples;
 mod finding;
+mod frameworks;
 mod glob;
 mod grade;
 #[cfg(test)]
@@ -21,18 +23,22 @@ mod rule;
 mod rules;
 mod severity;
 mod steps;
+mod subjects;
 mod technique;
 pub mod view;
 mod ways;
 
 pub use ask::{Question, QuestionError};
 pub use blast::Blast;
+pub use compliance::{Assessed, Assessment, Counts, Failure, State, Test, assess};
 pub use controls::{Control, Framework};
 pub use cuts::{Cut, Cuts, cuts};
 pub use finding::{Consequence, Evidence, Finding, Fix, Severity, Waived};
+pub use frameworks::{Clause, Scope, Table};
 pub use grade::{Input, grade};
 pub use paths::{Attack, End, Path, PathStep};
 pub use rule::{Grade, Rule};
 pub use rules::RULES;
 pub use severity::{Exposure, Lack, TABLE};
+pub use subjects::LooksAt;
 pub use technique::{TECHNIQUES, Technique};

@@ -3,7 +3,7 @@ use model::load::text::Change;
 use serde_json::Value as Json;
 use time::Date;
 
-use crate::{Control, Exposure, Finding, Fix, Lack, Severity, closure::By, severity, view::View};
+use crate::{Control, Exposure, Finding, Fix, Lack, Severity, closure::By, severity, subjects::LooksAt, view::View};
 
 /// A rule. One small file each, below `rules`.
 pub struct Rule {
@@ -15,7 +15,9 @@ pub struct Rule {
     pub mend: &'static str,
     /// How bad it is.
     pub grade: Grade,
-    /// Controls that a finding of it fails.
+    /// What it looks at.
+    pub looks_at: LooksAt,
+    /// Controls that it tests, and that a finding of it fails where their framework covers the data at stake.
     pub controls: &'static [Control],
     /// A model, without its first two lines, on which it fires once and no other rule does.
     pub example: &'static str,

@@ -6,6 +6,7 @@ use crate::{
     Grade, Rule, Severity,
     controls::{pci, soc2, tenet},
     rule::{Check, Found, add},
+    subjects,
     view::{View, list},
 };
 
@@ -14,6 +15,7 @@ pub(crate) static RULE: Rule = Rule {
     when: "a zone demands a second factor (`requires: [mfa]`), and people administer a node in it, or log in to it, without `mfa` among its `guards`",
     mend: "ask for a second factor before it: `guards: [mfa]`",
     grade: Grade::Fixed(Severity::High),
+    looks_at: subjects::ADMINISTERED,
     controls: &[pci("8.4.1"), soc2("CC6.1"), tenet("6")],
     example: "
 zones: { vault: { requires: [mfa] } }

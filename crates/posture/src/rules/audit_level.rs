@@ -4,8 +4,9 @@ use time::Date;
 
 use crate::{
     Grade, Rule, Severity,
-    controls::{gdpr, pci, soc2},
+    controls::{ai_act, gdpr, iso_42001, pci, soc2, tenet},
     rule::{Check, Found, set},
+    subjects,
     view::View,
 };
 
@@ -14,7 +15,8 @@ pub(crate) static RULE: Rule = Rule {
     when: "data state the least `audit` of the flows they move on, and a flow has less",
     mend: "raise it: `via: { audit: … }`",
     grade: Grade::Fixed(Severity::Medium),
-    controls: &[pci("10.2.1"), soc2("CC7.2"), gdpr("30")],
+    looks_at: subjects::AUDITED_FLOWS,
+    controls: &[pci("10.2.1"), soc2("CC7.2"), gdpr("32"), tenet("7"), iso_42001("A.6.2.8"), ai_act("12")],
     example: "
 zones: { inside: {} }
 data: { order: { class: internal, audit: strict } }

@@ -3,8 +3,9 @@ use time::Date;
 
 use crate::{
     Grade, Rule, Severity,
-    controls::{soc2, tenet},
+    controls::{pci, soc2, tenet},
     rule::{Check, Found, remove},
+    subjects,
     view::{View, list},
 };
 
@@ -13,7 +14,8 @@ pub(crate) static RULE: Rule = Rule {
     when: "a node under Ward is `exposed_to` a zone: a connection from there does not pass its sidecar, and no flow limits it",
     mend: "let it be reached through its sidecar or a gateway only: take `exposed_to` away",
     grade: Grade::Either(Severity::Medium, Severity::High, "the zone has no trust"),
-    controls: &[soc2("CC6.6"), tenet("2"), tenet("6")],
+    looks_at: subjects::WARD_NODES,
+    controls: &[pci("1.3.1"), soc2("CC6.6"), tenet("2"), tenet("6")],
     example: "
 zones: { inside: {} }
 data: { order: { class: internal } }

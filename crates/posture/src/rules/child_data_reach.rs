@@ -7,6 +7,7 @@ use crate::{
     Grade, Lack, Rule, Severity,
     controls::{coppa, gdpr, tenet},
     rule::{Check, Found, graded, take},
+    subjects,
     view::{DataId, NodeId, View},
 };
 
@@ -15,7 +16,8 @@ pub(crate) static RULE: Rule = Rule {
     when: "a node is sent data about a child, is answered with them, or has a secret that opens a store of them, and declares no need (`reads` or `holds`)",
     mend: "keep the data away from it, or send them transformed; if it needs them, say so with `reads`",
     grade: Grade::Table(Lack::Need),
-    controls: &[coppa("312.7"), coppa("312.8"), gdpr("5.1.c"), gdpr("25"), tenet("3")],
+    looks_at: subjects::CHILD_DATA_NODES,
+    controls: &[coppa("312.8"), gdpr("5.1.c"), gdpr("25"), tenet("3")],
     example: "
 zones: { inside: {} }
 data: { profile: { class: confidential, about: child }, notice: { class: internal } }

@@ -6,6 +6,7 @@ use crate::{
     Grade, Rule, Severity,
     controls::pci,
     rule::{Check, Found, remove},
+    subjects,
     view::View,
 };
 
@@ -14,6 +15,7 @@ pub(crate) static RULE: Rule = Rule {
     when: "no flow leads to a service or store or from it, nobody can reach it, and no secret opens it",
     mend: "switch it off and take it away, or declare what it does",
     grade: Grade::Fixed(Severity::Low),
+    looks_at: subjects::RUNNING,
     controls: &[pci("2.2.4")],
     example: "
 zones: { inside: {} }

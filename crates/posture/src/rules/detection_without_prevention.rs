@@ -7,6 +7,7 @@ use crate::{
     Grade, Rule, Severity,
     controls::{pci, soc2},
     rule::{Check, Found, add},
+    subjects,
     view::{DataId, NodeId, View},
 };
 
@@ -15,7 +16,8 @@ pub(crate) static RULE: Rule = Rule {
     when: "something is sent logs and raises alerts, strangers can reach the system, and nothing they can reach has a guard that stops anything",
     mend: "put what detects beside what prevents: `guards: [waf, rate]` at the entries, or let the detector act",
     grade: Grade::Fixed(Severity::Medium),
-    controls: &[pci("11.5.1"), soc2("CC7.3"), soc2("CC6.8")],
+    looks_at: subjects::DETECTORS,
+    controls: &[pci("6.4.2"), soc2("CC6.6")],
     example: "
 zones: { internet: { trust: none }, inside: {} }
 data: { lines: { class: internal, of: log }, alarm: { class: internal, of: alert } }

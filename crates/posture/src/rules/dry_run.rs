@@ -4,8 +4,9 @@ use time::Date;
 
 use crate::{
     Grade, Rule, Severity,
-    controls::{soc2, tenet},
+    controls::{pci, soc2, tenet},
     rule::{Check, Found, remove, set},
+    subjects,
     view::View,
 };
 
@@ -14,7 +15,8 @@ pub(crate) static RULE: Rule = Rule {
     when: "the mesh or a node under Ward is in `mode: dry-run`: what should be refused is meant to pass",
     mend: "enforce, once the records show that nothing needed is refused: `mode: enforce`",
     grade: Grade::Fixed(Severity::Medium),
-    controls: &[soc2("CC6.1"), tenet("6")],
+    looks_at: subjects::ENFORCING,
+    controls: &[pci("7.3.3"), soc2("CC6.1"), tenet("6")],
     example: "
 mesh: { mode: dry-run }
 zones: { inside: {} }

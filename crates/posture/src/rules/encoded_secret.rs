@@ -4,8 +4,9 @@ use time::Date;
 
 use crate::{
     Grade, Lack, Rule,
-    controls::{gdpr, pci, soc2},
+    controls::{ai_act, coppa, gdpr, pci, soc2},
     rule::{Check, Found, graded, set},
+    subjects,
     view::View,
 };
 
@@ -14,7 +15,8 @@ pub(crate) static RULE: Rule = Rule {
     when: "a store only encodes (Base64 and the like) data that are confidential or worse: whoever reads them reads them",
     mend: "encrypt with keys of a key service, or keep secrets in a secrets manager: `at_rest: kms`",
     grade: Grade::Table(Lack::AtRest),
-    controls: &[pci("3.5.1"), pci("8.3.2"), soc2("CC6.1"), gdpr("32")],
+    looks_at: subjects::SENSITIVE_STORES,
+    controls: &[pci("3.5.1"), pci("8.3.2"), soc2("CC6.1"), gdpr("5.1.f"), gdpr("32"), coppa("312.8"), ai_act("15.5")],
     example: "
 zones: { inside: {} }
 data: { api-key: { class: secret, opens: [billing], ttl: 30d } }

@@ -7,6 +7,7 @@ use crate::{
     closure::By,
     controls::{pci, soc2, tenet},
     rule::{Check, Found, take},
+    subjects,
     view::{DataId, NodeId, View, list},
 };
 
@@ -15,6 +16,7 @@ pub(crate) static RULE: Rule = Rule {
     when: "a node has a secret that opens a node with `privilege: admin`, and no flow there: the power is not needed",
     mend: "take the power away from the secret: leave the node out of its `opens`",
     grade: Grade::Fixed(Severity::High),
+    looks_at: subjects::ADMIN_SECRETS,
     controls: &[pci("7.2.2"), pci("7.2.5"), soc2("CC6.3"), tenet("3")],
     example: "
 zones: { inside: {} }

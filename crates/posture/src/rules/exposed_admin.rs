@@ -4,8 +4,9 @@ use time::Date;
 
 use crate::{
     Grade, Rule, Severity,
-    controls::{pci, soc2, tenet},
+    controls::{ai_act, ai_rmf, coppa, gdpr, pci, soc2, tenet},
     rule::{Check, Found, add, take},
+    subjects,
     view::{Exposed, View},
 };
 
@@ -14,7 +15,17 @@ pub(crate) static RULE: Rule = Rule {
     when: "an administration node, a login port (`port`) or a store's login can be reached from a zone without trust, and a key or password is all it asks for",
     mend: "reach it through a private network or a bastion: take the untrusted zone out of `exposed_to`",
     grade: Grade::Either(Severity::High, Severity::Critical, "a password, or nothing at all, is enough"),
-    controls: &[pci("1.4.4"), pci("8.4.1"), soc2("CC6.1"), soc2("CC6.6"), tenet("6")],
+    looks_at: subjects::LOGINS,
+    controls: &[
+        pci("1.4.2"),
+        soc2("CC6.1"),
+        soc2("CC6.6"),
+        gdpr("32"),
+        tenet("6"),
+        coppa("312.8"),
+        ai_rmf("MEASURE 2.7"),
+        ai_act("15.5"),
+    ],
     example: "
 zones: { internet: { trust: none }, inside: {} }
 data: { command: { class: internal } }

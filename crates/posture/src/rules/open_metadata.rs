@@ -7,6 +7,7 @@ use crate::{
     closure::By,
     controls::{pci, soc2, tenet},
     rule::{Check, Found, graded, set},
+    subjects,
     view::View,
 };
 
@@ -15,7 +16,8 @@ pub(crate) static RULE: Rule = Rule {
     when: "a service outside Ward answers with a secret and asks for no proof, as an instance metadata service of the first version does",
     mend: "ask for a session token (IMDSv2), or for proof of another kind: `auth: session-token`",
     grade: Grade::Table(Lack::Authentication),
-    controls: &[pci("7.2.5"), pci("8.6.2"), soc2("CC6.1"), tenet("6")],
+    looks_at: subjects::METADATA,
+    controls: &[pci("7.3.1"), soc2("CC6.1"), tenet("6")],
     example: "
 zones: { inside: {} }
 data: { role: { class: secret, opens: [queue], ttl: 6h } }

@@ -4,8 +4,9 @@ use time::Date;
 
 use crate::{
     Grade, Rule, Severity,
-    controls::{pci, soc2, tenet},
+    controls::{ai_act, ai_rmf, pci, soc2, tenet},
     rule::{Check, Found, set},
+    subjects,
     view::{Transit, View},
 };
 
@@ -14,7 +15,8 @@ pub(crate) static RULE: Rule = Rule {
     when: "a flow carries policies, configuration, artifacts or images (`of: policy` and the like), and the sender is not proven, the way is not encrypted, or nobody keeps a record",
     mend: "let only a proven sender promote, over mutual TLS, and record it: `via: { mtls: true }`, `audit: high` or `logs: true`",
     grade: Grade::Fixed(Severity::High),
-    controls: &[pci("6.5.1"), soc2("CC8.1"), tenet("4")],
+    looks_at: subjects::PROMOTING_FLOWS,
+    controls: &[pci("1.2.8"), soc2("CC6.8"), soc2("CC8.1"), tenet("4"), ai_rmf("MEASURE 2.7"), ai_act("15.5")],
     example: "
 zones: { build: {}, runtime: {} }
 data: { rules: { class: internal, of: policy } }

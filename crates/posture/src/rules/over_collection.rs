@@ -6,8 +6,9 @@ use time::Date;
 
 use crate::{
     Grade, Rule, Severity,
-    controls::{coppa, gdpr},
+    controls::{coppa, gdpr, soc2},
     rule::{Check, Found, take},
+    subjects,
     view::{DataId, NodeId, View, list},
 };
 
@@ -16,7 +17,8 @@ pub(crate) static RULE: Rule = Rule {
     when: "data are carried, nobody stores, reads or returns them, and every node where they end says what it does read",
     mend: "do not ask for them; if a node needs them, say so with `reads`",
     grade: Grade::Fixed(Severity::Low),
-    controls: &[gdpr("5.1.c"), gdpr("25"), coppa("312.7")],
+    looks_at: subjects::COLLECTED,
+    controls: &[gdpr("5.1.c"), gdpr("25"), soc2("P3.1"), coppa("312.7")],
     example: "
 zones: { inside: {} }
 data: { order: { class: internal }, birthday: { class: internal } }

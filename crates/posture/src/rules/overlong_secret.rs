@@ -8,6 +8,7 @@ use crate::{
     Grade, Rule, Severity,
     controls::{pci, soc2},
     rule::{Check, Found, set},
+    subjects,
     view::View,
 };
 
@@ -19,6 +20,7 @@ pub(crate) static RULE: Rule = Rule {
     when: "a secret has a `ttl` above 90 days",
     mend: "issue it for less; hours are enough for what machines use: `ttl: 1h`",
     grade: Grade::Fixed(Severity::Low),
+    looks_at: subjects::TIMED_SECRETS,
     controls: &[pci("8.6.3"), soc2("CC6.1")],
     example: "
 zones: { inside: {} }

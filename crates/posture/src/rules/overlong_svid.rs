@@ -5,8 +5,9 @@ use time::Date;
 
 use crate::{
     Grade, Rule, Severity,
-    controls::{pci, tenet},
+    controls::{soc2, tenet},
     rule::{Check, Found, set},
+    subjects,
     view::View,
 };
 
@@ -18,7 +19,8 @@ pub(crate) static RULE: Rule = Rule {
     when: "`mesh.svid_ttl` is above 24 h: whoever steals a sidecar's key is that workload until then",
     mend: "an hour is enough, for sidecars renew by themselves: `svid_ttl: 1h`",
     grade: Grade::Fixed(Severity::Medium),
-    controls: &[pci("3.7.4"), tenet("3")],
+    looks_at: subjects::MESH,
+    controls: &[soc2("CC6.1"), tenet("3")],
     example: "
 mesh: { svid_ttl: 7d }
 zones: { inside: {} }

@@ -7,8 +7,9 @@ use time::Date;
 use super::{open_promotion, private_traffic_over_internet};
 use crate::{
     Grade, Lack, Rule, Severity,
-    controls::{gdpr, pci, soc2, tenet},
+    controls::{ai_act, ai_rmf, coppa, gdpr, pci, soc2, tenet},
     rule::{Check, Found, graded, set},
+    subjects,
     view::{FlowView, NodeId, Transit, View},
 };
 
@@ -17,7 +18,18 @@ pub(crate) static RULE: Rule = Rule {
     when: "a flow moves more than public data in plain text, or with no word about encryption on the way; of several flows of one node that say nothing, the worst stands for all",
     mend: "speak TLS and say so: `via: { tls: \"1.3\" }`; between nodes under Ward it is mutual TLS by itself",
     grade: Grade::Table(Lack::InTransit),
-    controls: &[pci("4.2.1"), soc2("CC6.7"), gdpr("32"), tenet("2")],
+    looks_at: subjects::MOVING_FLOWS,
+    controls: &[
+        pci("4.2.1"),
+        pci("8.3.2"),
+        soc2("CC6.7"),
+        gdpr("5.1.f"),
+        gdpr("32"),
+        tenet("2"),
+        coppa("312.8"),
+        ai_rmf("MEASURE 2.7"),
+        ai_act("15.5"),
+    ],
     example: "
 zones: { inside: {} }
 data: { order: { class: internal } }

@@ -5,8 +5,9 @@ use time::Date;
 
 use crate::{
     Grade, Rule, Severity,
-    controls::{pci, soc2},
+    controls::soc2,
     rule::{Check, Found, set},
+    subjects,
     view::View,
 };
 
@@ -15,7 +16,8 @@ pub(crate) static RULE: Rule = Rule {
     when: "a flow of more than public data between two zones with trust says that it leaves the private network: `local: false`",
     mend: "keep it on the private network, by a private endpoint of the service, and say so: `via: { local: true }`",
     grade: Grade::Fixed(Severity::Medium),
-    controls: &[pci("1.4.4"), soc2("CC6.6")],
+    looks_at: subjects::PLACED_FLOWS,
+    controls: &[soc2("CC6.6"), soc2("CC6.7")],
     example: "
 zones: { internet: { trust: none }, inside: {}, cloud: {} }
 data: { report: { class: internal } }

@@ -5,8 +5,9 @@ use time::Date;
 use crate::{
     Grade, Lack, Rule,
     closure::By,
-    controls::{gdpr, pci, soc2, tenet},
+    controls::{ai_act, ai_rmf, coppa, gdpr, pci, soc2, tenet},
     rule::{Check, Found, graded, set, take},
+    subjects,
     view::{Exposed, View, class_word},
 };
 
@@ -15,7 +16,20 @@ pub(crate) static RULE: Rule = Rule {
     when: "a store of more than public data can be reached from a zone without trust, and asks nobody for proof",
     mend: "take the untrusted zone out of `exposed_to`, and let callers prove themselves",
     grade: Grade::Table(Lack::Authentication),
-    controls: &[pci("1.4.4"), pci("7.2.1"), soc2("CC6.1"), soc2("CC6.6"), gdpr("25"), gdpr("32"), tenet("6")],
+    looks_at: subjects::STORES,
+    controls: &[
+        pci("1.4.4"),
+        pci("7.3.1"),
+        soc2("CC6.1"),
+        soc2("CC6.6"),
+        gdpr("5.1.f"),
+        gdpr("25"),
+        gdpr("32"),
+        tenet("6"),
+        coppa("312.8"),
+        ai_rmf("MEASURE 2.7"),
+        ai_act("15.5"),
+    ],
     example: "
 zones: { internet: { trust: none }, inside: {} }
 data: { report: { class: internal } }

@@ -8,6 +8,7 @@ use crate::{
     Grade, Rule, Severity,
     controls::gdpr,
     rule::{Check, Found},
+    subjects,
     view::{DataId, View, list},
 };
 
@@ -16,6 +17,7 @@ pub(crate) static RULE: Rule = Rule {
     when: "data with a `residency` are held by, or go to, a service or store in a zone of another region, or of none that is stated",
     mend: "move it to the region, keep the data away from it, or state the zone's `region`",
     grade: Grade::Either(Severity::Medium, Severity::High, "the zone states another region"),
+    looks_at: subjects::RESIDENT_ZONES,
     controls: &[gdpr("44")],
     example: "
 zones: { dublin: { region: eu }, ohio: { region: us } }

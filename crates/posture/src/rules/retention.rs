@@ -3,8 +3,9 @@ use time::Date;
 
 use crate::{
     Grade, Rule, Severity,
-    controls::{coppa, gdpr},
+    controls::{coppa, gdpr, pci, soc2},
     rule::{Check, Found, set},
+    subjects,
     view::View,
 };
 
@@ -13,7 +14,8 @@ pub(crate) static RULE: Rule = Rule {
     when: "data state a `retention`, and a copy of them states none or a longer one",
     mend: "delete copies when the thing itself is deleted: the same `retention`, or a shorter one",
     grade: Grade::Fixed(Severity::Medium),
-    controls: &[gdpr("5.1.e"), coppa("312.10")],
+    looks_at: subjects::LIMITED_COPIES,
+    controls: &[pci("3.2.1"), soc2("C1.2"), soc2("P4.2"), gdpr("5.1.e"), coppa("312.10")],
     example: "
 zones: { inside: {} }
 data:

@@ -7,6 +7,7 @@ use crate::{
     Grade, Rule, Severity,
     controls::{pci, soc2, tenet},
     rule::{Check, Found, take},
+    subjects,
     view::{NodeView, View},
 };
 
@@ -15,7 +16,8 @@ pub(crate) static RULE: Rule = Rule {
     when: "a flow carries a secret to a node that it does not open, and that neither holds, reads, issues nor passes it on",
     mend: "leave it out of the flow; if the node needs it, say so with `reads`",
     grade: Grade::Fixed(Severity::High),
-    controls: &[pci("8.3.2"), soc2("CC6.1"), tenet("3")],
+    looks_at: subjects::SECRET_FLOWS,
+    controls: &[pci("7.2.5"), soc2("CC6.1"), tenet("3")],
     example: "
 zones: { inside: {} }
 data: { db-password: { class: secret, opens: [db], ttl: 1h }, count: { class: internal } }

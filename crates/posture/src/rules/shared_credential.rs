@@ -7,6 +7,7 @@ use crate::{
     Grade, Rule, Severity,
     controls::{pci, soc2, tenet},
     rule::{Check, Found},
+    subjects,
     view::{View, list},
 };
 
@@ -15,7 +16,8 @@ pub(crate) static RULE: Rule = Rule {
     when: "two or more services hold one secret that opens something: nobody can tell which of them came",
     mend: "give each of them a secret of its own",
     grade: Grade::Fixed(Severity::Medium),
-    controls: &[pci("8.2.2"), soc2("CC6.1"), tenet("3")],
+    looks_at: subjects::HELD_CREDENTIALS,
+    controls: &[pci("8.2.2"), soc2("CC6.1"), tenet("6")],
     example: "
 zones: { inside: {} }
 data: { password: { class: secret, opens: [db], ttl: 1h } }

@@ -5,6 +5,7 @@ use crate::{
     Grade, Rule, Severity,
     controls::soc2,
     rule::{Check, Found},
+    subjects,
     view::View,
 };
 
@@ -13,6 +14,7 @@ pub(crate) static RULE: Rule = Rule {
     when: "an emergency states how often it is drilled (`drill: { every: 90d, last: … }`), and the last drill is longer ago",
     mend: "drill it, and write down the day",
     grade: Grade::Fixed(Severity::Medium),
+    looks_at: subjects::DRILLS,
     controls: &[soc2("CC7.5")],
     example: "
 zones: { inside: {} }

@@ -6,6 +6,7 @@ use crate::{
     controls::soc2,
     glob,
     rule::{Check, Found, remove},
+    subjects,
     view::View,
 };
 
@@ -14,6 +15,7 @@ pub(crate) static RULE: Rule = Rule {
     when: "the last day of a waiver is over, or nothing that it accepts is found any more",
     mend: "take the waiver away; where its day is over and the risk stays, decide anew",
     grade: Grade::Fixed(Severity::Low),
+    looks_at: subjects::WAIVERS,
     controls: &[soc2("CC3.2")],
     example: "
 zones: { inside: {} }

@@ -7,6 +7,7 @@ use crate::{
     Grade, Rule, Severity,
     controls::{pci, soc2},
     rule::{Check, Found, set},
+    subjects,
     view::{View, list},
 };
 
@@ -15,6 +16,7 @@ pub(crate) static RULE: Rule = Rule {
     when: "a service uses a secret that has no `ttl` and nobody rotates; what only people use is theirs to change",
     mend: "issue it for a while (`ttl`), or let what keeps it rotate it: `rotates: true`",
     grade: Grade::Fixed(Severity::Medium),
+    looks_at: subjects::SECRETS,
     controls: &[pci("8.6.3"), soc2("CC6.1")],
     example: "
 zones: { inside: {} }

@@ -4,8 +4,9 @@ use time::Date;
 
 use crate::{
     Grade, Rule, Severity,
-    controls::{pci, soc2},
+    controls::soc2,
     rule::{Check, Found, take},
+    subjects,
     view::{View, list},
 };
 
@@ -14,7 +15,8 @@ pub(crate) static RULE: Rule = Rule {
     when: "a private key (`of: private-key`, `signing-key` or `ca-key`) moves on a flow, or is held in two places",
     mend: "make a key where it is used and send the request for its certificate; a CA's key stays in its key service",
     grade: Grade::Fixed(Severity::High),
-    controls: &[pci("3.7.2"), soc2("CC6.1")],
+    looks_at: subjects::KEYS,
+    controls: &[soc2("CC6.1")],
     example: "
 zones: { inside: {} }
 data: { own-key: { class: secret, of: private-key, ttl: 24h }, certificate: { class: public } }

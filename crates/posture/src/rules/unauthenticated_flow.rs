@@ -7,8 +7,9 @@ use time::Date;
 use super::{open_metadata, open_promotion, plaintext_flow, private_traffic_over_internet, public_store};
 use crate::{
     Grade, Lack, Rule,
-    controls::{gdpr, pci, soc2, tenet},
+    controls::{ai_act, ai_rmf, coppa, gdpr, pci, soc2, tenet},
     rule::{Check, Found, graded, set},
+    subjects,
     view::{FlowView, NodeId, View},
 };
 
@@ -17,7 +18,17 @@ pub(crate) static RULE: Rule = Rule {
     when: "a flow moves confidential data or worse, and neither the flow nor its ends say how the caller proves who it is",
     mend: "let the caller prove itself: `via: { mtls: true }`, `via: { auth: … }`, or `auth` on the called node",
     grade: Grade::Table(Lack::Authentication),
-    controls: &[pci("8.3.1"), soc2("CC6.1"), gdpr("32"), tenet("6")],
+    looks_at: subjects::SENSITIVE_FLOWS,
+    controls: &[
+        pci("8.3.1"),
+        soc2("CC6.1"),
+        gdpr("5.1.f"),
+        gdpr("32"),
+        tenet("6"),
+        coppa("312.8"),
+        ai_rmf("MEASURE 2.7"),
+        ai_act("15.5"),
+    ],
     example: "
 zones: { inside: {} }
 data: { invoice: { class: confidential } }

@@ -4,8 +4,9 @@ use time::Date;
 
 use crate::{
     Grade, Lack, Rule,
-    controls::{gdpr, pci, soc2},
+    controls::{ai_act, ai_rmf, coppa, gdpr, pci, soc2},
     rule::{Check, Found, graded, set},
+    subjects,
     view::{View, class_word},
 };
 
@@ -14,7 +15,17 @@ pub(crate) static RULE: Rule = Rule {
     when: "a store holds data that are confidential or worse, or ask for encryption, and nothing encrypts them at rest",
     mend: "encrypt the volume, or better with keys of a key service, and say so: `at_rest: kms`",
     grade: Grade::Table(Lack::AtRest),
-    controls: &[pci("3.5.1"), soc2("CC6.1"), soc2("CC6.7"), gdpr("32")],
+    looks_at: subjects::SENSITIVE_STORES,
+    controls: &[
+        pci("3.5.1"),
+        pci("8.3.2"),
+        soc2("CC6.1"),
+        gdpr("5.1.f"),
+        gdpr("32"),
+        coppa("312.8"),
+        ai_rmf("MEASURE 2.7"),
+        ai_act("15.5"),
+    ],
     example: "
 zones: { inside: {} }
 data: { invoice: { class: confidential } }

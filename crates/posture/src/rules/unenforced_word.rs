@@ -9,6 +9,7 @@ use crate::{
     Grade, Rule, Severity,
     controls::{soc2, tenet},
     rule::{Check, Found},
+    subjects,
     view::{FlowView, NodeView, View, list},
 };
 
@@ -17,6 +18,7 @@ pub(crate) static RULE: Rule = Rule {
     when: "a flow or node under Ward declares a word that is read and not enforced yet: nothing behind it may be relied upon",
     mend: "have it enforced by the application, or leave the word out until Ward enforces it",
     grade: Grade::Fixed(Severity::Medium),
+    looks_at: subjects::ENFORCED_WORDS,
     controls: &[soc2("CC6.1"), tenet("4")],
     example: "
 zones: { inside: {} }

@@ -7,8 +7,9 @@ use time::Date;
 use super::{audit_level, open_promotion, plaintext_flow};
 use crate::{
     Grade, Lack, Rule,
-    controls::{gdpr, pci, soc2, tenet},
+    controls::{ai_act, coppa, gdpr, iso_42001, pci, soc2, tenet},
     rule::{Check, Found, graded, set},
+    subjects,
     view::{DataId, FlowView, NodeId, View},
 };
 
@@ -17,7 +18,16 @@ pub(crate) static RULE: Rule = Rule {
     when: "confidential data or worse pass, and neither end keeps a record: no `logs: true`, no `audit: high` under Ward",
     mend: "record who had what: `via: { audit: high }` under Ward, else `logs: true` on one end",
     grade: Grade::Table(Lack::Record),
-    controls: &[pci("10.2.1"), soc2("CC7.2"), gdpr("30"), tenet("7")],
+    looks_at: subjects::READ_FLOWS,
+    controls: &[
+        pci("10.2.1"),
+        soc2("CC7.2"),
+        gdpr("32"),
+        tenet("7"),
+        coppa("312.8"),
+        iso_42001("A.6.2.8"),
+        ai_act("12"),
+    ],
     example: "
 zones: { inside: {} }
 data: { invoice: { class: confidential } }

@@ -5,6 +5,7 @@ use crate::{
     Grade, Rule, Severity,
     controls::{pci, tenet},
     rule::{Check, Found, remove},
+    subjects,
     view::View,
 };
 
@@ -13,6 +14,7 @@ pub(crate) static RULE: Rule = Rule {
     when: "a flow neither carries nor returns anything, or allows no request: it opens a way that nobody needs",
     mend: "take it away, or say what moves on it",
     grade: Grade::Fixed(Severity::Low),
+    looks_at: subjects::FLOWS,
     controls: &[pci("1.2.5"), tenet("3")],
     example: "
 zones: { inside: {} }

@@ -5,8 +5,9 @@ use time::Date;
 use super::open_promotion;
 use crate::{
     Grade, Rule, Severity,
-    controls::{pci, soc2, tenet},
+    controls::{ai_act, ai_rmf, coppa, gdpr, pci, soc2, tenet},
     rule::{Check, Found, set},
+    subjects,
     view::{Transit, View},
 };
 
@@ -15,7 +16,17 @@ pub(crate) static RULE: Rule = Rule {
     when: "a flow of more than public data takes TLS 1.0 or 1.1, which RFC 8996 forbids",
     mend: "speak TLS 1.2 or later: `via: { tls: \"1.3\" }`",
     grade: Grade::Fixed(Severity::Medium),
-    controls: &[pci("4.2.1"), soc2("CC6.7"), tenet("2")],
+    looks_at: subjects::MOVING_FLOWS,
+    controls: &[
+        pci("4.2.1"),
+        soc2("CC6.7"),
+        gdpr("5.1.f"),
+        gdpr("32"),
+        tenet("2"),
+        coppa("312.8"),
+        ai_rmf("MEASURE 2.7"),
+        ai_act("15.5"),
+    ],
     example: "
 zones: { inside: {} }
 data: { order: { class: internal } }

@@ -5,8 +5,9 @@ use time::Date;
 use super::{encoded_secret, public_store, unencrypted_store};
 use crate::{
     Grade, Rule, Severity,
-    controls::{gdpr, pci, soc2},
+    controls::{coppa, gdpr, pci, soc2},
     rule::{Check, Found, set},
+    subjects,
     view::{NodeView, View},
 };
 
@@ -15,7 +16,8 @@ pub(crate) static RULE: Rule = Rule {
     when: "a store keeps a copy with less than the stores of the original: unencrypted where those are encrypted, or open to a zone without trust where none of those is",
     mend: "keep the copy as the original is kept",
     grade: Grade::Fixed(Severity::Medium),
-    controls: &[pci("3.5.1"), soc2("CC6.1"), gdpr("32")],
+    looks_at: subjects::COPIES,
+    controls: &[pci("3.5.1"), soc2("CC6.1"), gdpr("32"), coppa("312.8")],
     example: "
 zones: { inside: {} }
 data:

@@ -5,8 +5,9 @@ use time::Date;
 use super::{child_data_reach, unauthenticated_flow};
 use crate::{
     Grade, Lack, Rule,
-    controls::{gdpr, pci, soc2},
+    controls::{coppa, gdpr, pci, soc2},
     rule::{Check, Found, graded, set},
+    subjects,
     view::{DataId, FlowView, NodeId, View, class_word},
 };
 
@@ -15,7 +16,8 @@ pub(crate) static RULE: Rule = Rule {
     when: "confidential or restricted data go to a node in a less trusted zone with no `transform`, and it is no proxy, states no need (`reads`) and is no party that asked for its own; a store's `holds` is no need",
     mend: "send less: pseudonyms, sums, a token in place of the thing, and say so: `via: { transform: … }`",
     grade: Grade::Table(Lack::Need),
-    controls: &[pci("1.4.4"), soc2("CC6.7"), gdpr("25")],
+    looks_at: subjects::DESCENDING_FLOWS,
+    controls: &[pci("1.3.2"), soc2("CC6.7"), gdpr("25"), coppa("312.8")],
     example: "
 zones: { lab: { trust: low }, core: { trust: high } }
 data: { record: { class: confidential } }
