@@ -1,7 +1,10 @@
 //! From a model to its findings: every rule asked, consequences put to their causes, steps of attacks raised, waivers kept.
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
-use model::{Model, load::text::Text};
+use model::{
+    Model, Waiver,
+    load::text::{Change, Text},
+};
 use time::Date;
 
 use crate::{
@@ -35,7 +38,7 @@ pub fn grade(input: Input<'_>) -> Vec<Finding> {
     let mut findings = Vec::with_capacity(found.len());
     // Only where some lack would let an attacker do something is it worth asking whether one gets there.
     let closure = found.iter().any(|(_, f)| !f.lets.is_empty()).then(|| Closure::new(&view, &Start::outside(&view)));
-    for (rule, found, also) in caused(found) {
+    for (rule, found, also) in caused(found, input.model, input.today) {
         let mut finding = placed(rule, &found, also, input.text);
         if let Some(by) = closure.as_ref().and_then(|c| found.lets.iter().find(|by| c.uses(**by))) {
             finding.raised = (finding.severity.raised() > finding.severity).then(|| step(&view, *by));
@@ -58,32 +61,71 @@ pub fn grade(input: Input<'_>) -> Vec<Finding> {
     findings
 }
 
-/// Each root with what follows from it.
-fn caused(found: Vec<(&'static Rule, Found)>) -> Vec<(&'static Rule, Found, Vec<Consequence>)> {
-    let id = |rule: &Rule, found: &Found| format!("{}@{}", rule.id, found.subject);
-    let ids: HashSet<String> = found.iter().map(|(rule, f)| id(rule, f)).collect();
-    let follows = |f: &Found| f.follows.iter().find(|root| ids.contains(*root)).cloned();
-    let parents: HashMap<String, String> =
-        found.iter().filter_map(|(rule, f)| Some((id(rule, f), follows(f)?))).collect();
-    let mut also: HashMap<String, Vec<Consequence>> = HashMap::new();
+/// Each root with what follows from it. Whoever accepts one of several findings of one rule has not accepted the others: those
+/// that a waiver covers and those that none covers stand apart.
+fn caused(
+    found: Vec<(&'static Rule, Found)>,
+    model: &Model,
+    today: Date,
+) -> Vec<(&'static Rule, Found, Vec<Consequence>)> {
+    let ids: Vec<String> = found.iter().map(|(rule, f)| format!("{}@{}", rule.id, f.subject)).collect();
+    let places: HashMap<&str, usize> = ids.iter().map(String::as_str).zip(0..).collect();
+    let waived: Vec<bool> = ids.iter().map(|id| waiver(model, today, id).is_some()).collect();
+    let cause = |at: usize| {
+        let (rule, f) = &found[at];
+        let apart = |root: usize| found[root].0.id == rule.id && waived[root] != waived[at];
+        f.follows.iter().filter_map(|id| places.get(id.as_str()).copied()).find(|root| *root != at && !apart(*root))
+    };
+    let causes: Vec<Option<usize>> = (0..found.len()).map(cause).collect();
+    let mut groups: HashMap<(&str, &str, bool), usize> = HashMap::new();
+    // What has another cause stands for nothing.
+    for (at, (rule, f)) in found.iter().enumerate().filter(|(at, _)| causes[*at].is_none()) {
+        if let Some(group) = &f.group {
+            let first = groups.entry((rule.id, group, waived[at])).or_insert(at);
+            if f.severity > found[*first].1.severity {
+                *first = at;
+            }
+        }
+    }
+    let parent = |at: usize| {
+        let (rule, f) = &found[at];
+        let group = || groups.get(&(rule.id, f.group.as_deref()?, waived[at])).copied();
+        causes[at].or_else(group).filter(|root| *root != at)
+    };
+    let parents: Vec<Option<usize>> = (0..found.len()).map(parent).collect();
+    let mut also: HashMap<usize, Vec<Consequence>> = HashMap::new();
+    // What mends the others of a group belongs to the mend of the one that stands for them.
+    let mut more: HashMap<usize, Vec<Change>> = HashMap::new();
     let mut roots = Vec::new();
-    for (rule, f) in found {
-        let own = id(rule, &f);
-        let mut root = &own;
+    for (at, (rule, f)) in found.iter().enumerate() {
+        let mut root = at;
         // A circle would be a mistake of the rules; the bound turns it into a finding too many.
         for _ in 0..RULES.len() {
-            match parents.get(root) {
+            match parents[root] {
                 Some(parent) => root = parent,
                 None => break,
             }
         }
-        if *root == own || parents.contains_key(root) {
-            roots.push((rule, f, own));
-        } else {
-            also.entry(root.clone()).or_default().push(Consequence { id: own.clone(), why: f.why });
+        if root == at || parents[root].is_some() {
+            roots.push(at);
+            continue;
         }
+        if found[root].0.id == rule.id && f.group.is_some() && f.group == found[root].1.group {
+            more.entry(root).or_default().extend(f.fix.changes.iter().cloned());
+        }
+        also.entry(root).or_default().push(Consequence { id: ids[at].clone(), why: f.why.clone() });
     }
-    roots.into_iter().map(|(rule, f, own)| (rule, f, also.remove(&own).unwrap_or_default())).collect()
+    let mut found: Vec<Option<(&'static Rule, Found)>> = found.into_iter().map(Some).collect();
+    let taken = roots.into_iter().filter_map(|at| {
+        let (rule, mut f) = found[at].take()?;
+        for change in more.remove(&at).unwrap_or_default() {
+            if !f.fix.changes.contains(&change) {
+                f.fix.changes.push(change);
+            }
+        }
+        Some((rule, f, also.remove(&at).unwrap_or_default()))
+    });
+    taken.collect()
 }
 
 fn placed(rule: &Rule, found: &Found, also: Vec<Consequence>, text: Option<&Text>) -> Finding {
@@ -110,9 +152,7 @@ fn placed(rule: &Rule, found: &Found, also: Vec<Consequence>, text: Option<&Text
 }
 
 fn waive(model: &Model, today: Date, finding: &mut Finding) {
-    let Some(waiver) = model.waivers.iter().find(|w| w.until >= today && glob::matches(&w.accepts, &finding.id)) else {
-        return;
-    };
+    let Some(waiver) = waiver(model, today, &finding.id) else { return };
     finding.waived = Some(Waived {
         id: waiver.id.clone(),
         why: waiver.why.clone(),
@@ -121,6 +161,11 @@ fn waive(model: &Model, today: Date, finding: &mut Finding) {
         severity: finding.severity,
     });
     finding.severity = Severity::Accepted;
+}
+
+/// The waiver that accepts it today.
+fn waiver<'m>(model: &'m Model, today: Date, id: &str) -> Option<&'m Waiver> {
+    model.waivers.iter().find(|w| w.until >= today && glob::matches(&w.accepts, id))
 }
 
 /// The step of an attack, in a sentence.

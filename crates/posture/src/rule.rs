@@ -55,6 +55,9 @@ pub(crate) struct Found {
     pub(crate) evidence: Vec<Vec<String>>,
     /// Findings of the same cause that stand for this one where they exist.
     pub(crate) follows: Vec<String>,
+    /// Findings of this rule with the same words here have one cause, and one mend: the worst of them, of several the first,
+    /// stands for all.
+    pub(crate) group: Option<String>,
     /// Steps of an attack that this lack allows.
     pub(crate) lets: Vec<By>,
 }
@@ -68,6 +71,7 @@ impl Found {
             fix: Fix::default(),
             evidence: Vec::new(),
             follows: Vec::new(),
+            group: None,
             lets: Vec::new(),
         }
     }
@@ -87,6 +91,12 @@ impl Found {
     /// A finding that has the same cause and is nearer to it.
     pub(crate) fn follows(mut self, rule: &Rule, subject: impl ToString) -> Self {
         self.follows.push(format!("{}@{}", rule.id, subject.to_string()));
+        self
+    }
+
+    /// What the findings of this rule share that have one cause and one mend.
+    pub(crate) fn of(mut self, group: impl ToString) -> Self {
+        self.group = Some(group.to_string());
         self
     }
 

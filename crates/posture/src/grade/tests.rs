@@ -152,6 +152,73 @@ fn a_waiver_accepts_until_its_day_and_no_longer() {
     assert_eq!(one(&found, "stale-waiver@W-1").severity, Severity::Low);
 }
 
+/// Three passwords that nobody rotates, as a manager that does would mend all of them.
+fn passwords(more: &str) -> String {
+    format!(
+        r#"
+zones: {{ inside: {{}} }}
+data:
+  a-password: {{ class: secret, opens: [a] }}
+  b-password: {{ class: secret, opens: [b] }}
+  c-password: {{ class: secret, opens: [c] }}
+nodes:
+  one: {{ kind: service, zone: inside, logs: true, holds: [a-password, b-password] }}
+  two: {{ kind: service, zone: inside, logs: true, holds: [c-password] }}
+  a: {{ kind: store, zone: inside, auth: password }}
+  b: {{ kind: store, zone: inside, auth: password }}
+  c: {{ kind: store, zone: inside, auth: password }}
+flows:
+  - {{ id: to-a, from: one, to: a, carries: [a-password], via: {{ tls: "1.3" }} }}
+  - {{ id: to-b, from: one, to: b, carries: [b-password], via: {{ tls: "1.3" }} }}
+  - {{ id: to-c, from: two, to: c, carries: [c-password], via: {{ tls: "1.3" }} }}
+{more}"#
+    )
+}
+
+fn grouped(text: &str) -> Vec<String> {
+    let line = |f: &Finding| format!("{} {:?}", f.id, f.also.iter().map(|c| c.id.as_str()).collect::<Vec<_>>());
+    findings(text, TODAY).iter().map(line).collect()
+}
+
+#[test]
+fn one_cause_is_one_finding_and_its_mend_mends_all() {
+    let text = passwords("");
+    assert_eq!(
+        grouped(&text),
+        [r#"static-secret@a-password ["static-secret@b-password", "static-secret@c-password"]"#]
+    );
+    let found = findings(&text, TODAY);
+    assert_eq!(found[0].fix.changes.len(), 2, "once for each of the two that keep them");
+    // Where something rotates, the others are lacking one by one, as they are kept.
+    let rotating = text.replace(
+        "zone: inside, logs: true, holds: [c-password]",
+        "zone: inside, logs: true, rotates: true, holds: [c-password]",
+    );
+    assert_eq!(grouped(&rotating), [r#"static-secret@a-password ["static-secret@b-password"]"#]);
+}
+
+/// To accept one is not to accept what the same cause brings besides, and an id never means another thing than its own.
+#[test]
+fn a_waiver_of_one_leaves_the_others() {
+    let waived = |id: &str| {
+        passwords(&format!(
+            "waivers:\n  - {{ id: W-1, accepts: \"static-secret@{id}\", why: a demo, owner: team, until: 2027-01-31 }}\n"
+        ))
+    };
+    assert_eq!(
+        grouped(&waived("a-password")),
+        [r#"static-secret@b-password ["static-secret@c-password"]"#, "static-secret@a-password []"]
+    );
+    assert_eq!(
+        grouped(&waived("b-password")),
+        [r#"static-secret@a-password ["static-secret@c-password"]"#, "static-secret@b-password []"]
+    );
+    assert_eq!(
+        grouped(&waived("*")),
+        [r#"static-secret@a-password ["static-secret@b-password", "static-secret@c-password"]"#]
+    );
+}
+
 /// Whoever reaches the machine asks its metadata service; only the way in makes the difference.
 fn machine(exposed: &str) -> String {
     format!(

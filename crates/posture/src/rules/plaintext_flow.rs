@@ -1,12 +1,10 @@
 //! Data that whoever sits on the wire reads.
-use std::collections::HashMap;
-
 use model::Class;
 use time::Date;
 
 use super::{open_promotion, private_traffic_over_internet};
 use crate::{
-    Grade, Lack, Rule, Severity,
+    Grade, Lack, Rule,
     controls::{ai_act, ai_rmf, coppa, gdpr, pci, soc2, tenet},
     rule::{Check, Found, graded, set},
     subjects,
@@ -69,16 +67,6 @@ fn check(view: &View<'_>, _: Date) -> Vec<Found> {
         let worst = of.worst.filter(|_| plain)?;
         Some((worst, graded(view, Lack::InTransit, worst, of.crosses_outside)?))
     };
-    // A node of which nobody says how it is spoken to is one cause, however many flows lack it: the worst of them stands
-    // for all.
-    let mut roots: HashMap<NodeId, (Severity, &str)> = HashMap::new();
-    for of in view.flows.iter().filter(|f| f.transit == Transit::Unstated) {
-        let Some((_, severity)) = lacking(of) else { continue };
-        let root = roots.entry(silent(view, of)).or_insert((severity, of.flow.id.as_str()));
-        if severity > root.0 {
-            *root = (severity, of.flow.id.as_str());
-        }
-    }
     for of in &view.flows {
         let Some((worst, severity)) = lacking(of) else { continue };
         let (said, listener) = match of.transit {
@@ -107,9 +95,8 @@ fn check(view: &View<'_>, _: Date) -> Vec<Found> {
         if !said {
             // It needed no word while it stayed in the house.
             one = one.follows(&private_traffic_over_internet::RULE, id);
-            if let Some((_, root)) = roots.get(&silent(view, of)).filter(|(_, root)| *root != id) {
-                one = one.follows(&RULE, root);
-            }
+            // A node of which nobody says how it is spoken to is one cause, however many flows lack it.
+            one = one.of(view.node(silent(view, of)).name);
         }
         found.push(one);
     }

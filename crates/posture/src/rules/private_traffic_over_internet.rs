@@ -68,6 +68,7 @@ fn check(view: &View<'_>, _: Date) -> Vec<Found> {
         let path = ["flows", flow.id.as_str(), "via", "local"];
         found.push(
             Found::new(&flow.id, Severity::Medium, why)
+                .of(&flow.to)
                 .fix("reach it by a private endpoint inside the network", [set(&path, true)])
                 .at(&path),
         );

@@ -58,6 +58,8 @@ flows:
 
 fn check(view: &View<'_>, _: Date) -> Vec<Found> {
     let mut found = Vec::new();
+    // Where nothing rotates anything, that is the cause, however many secrets lack it.
+    let rotates = view.nodes.iter().any(|n| n.node.rotates == Some(true));
     for of in view.data.iter().filter(|d| d.datum.class == Class::Secret && d.datum.ttl.is_none()) {
         let service = |n: usize| view.node(n).node.kind == NodeKind::Service;
         let presents = |f: &usize| service(view.flow(*f).from) && of.opens.contains(&view.flow(*f).to);
@@ -88,8 +90,10 @@ fn check(view: &View<'_>, _: Date) -> Vec<Found> {
                 (set(&at, "1h"), at)
             }
         };
+        let keeper = if rotates { at.join(".") } else { String::new() };
         found.push(
             Found::new(of.name, Severity::Medium, why)
+                .of(keeper)
                 .fix("rotate it, by a secrets manager or by what keeps it, or issue it for an hour", [change])
                 .at(&["data", of.name.as_str(), "ttl"])
                 .at(&at),

@@ -1,6 +1,4 @@
 //! Sensitive data between two that do not know each other.
-use std::collections::HashMap;
-
 use model::Class;
 use time::Date;
 
@@ -10,7 +8,7 @@ use crate::{
     controls::{ai_act, ai_rmf, coppa, gdpr, pci, soc2, tenet},
     rule::{Check, Found, graded, set},
     subjects,
-    view::{FlowView, NodeId, View},
+    view::{FlowView, View},
 };
 
 pub(crate) static RULE: Rule = Rule {
@@ -67,8 +65,6 @@ fn lacks(view: &View<'_>, of: &FlowView<'_>) -> bool {
 
 fn check(view: &View<'_>, _: Date) -> Vec<Found> {
     let mut found = Vec::new();
-    // A node that asks nobody is one cause, however many flows lead to it: the first of them stands for all.
-    let mut first: HashMap<NodeId, &str> = HashMap::new();
     for of in view.flows.iter().filter(|f| lacks(view, f)) {
         let Some(worst) = of.worst else { continue };
         let Some(severity) = graded(view, Lack::Authentication, worst, of.crosses_outside) else { continue };
@@ -80,7 +76,6 @@ fn check(view: &View<'_>, _: Date) -> Vec<Found> {
             flow.from,
             view.list(moved),
         );
-        let root = *first.entry(of.to).or_insert(id);
         let several = view.inbound(of.to).filter(|f| lacks(view, f)).count() > 1;
         let change = match several {
             true => set(&["nodes", flow.to.as_str(), "auth"], "mtls"),
@@ -101,10 +96,8 @@ fn check(view: &View<'_>, _: Date) -> Vec<Found> {
             // Under Ward, both would be mutual TLS.
             one = one.follows(&plaintext_flow::RULE, id);
         }
-        if root != id {
-            one = one.follows(&RULE, root);
-        }
-        found.push(one);
+        // A node that asks nobody is one cause, however many flows lead to it.
+        found.push(one.of(&flow.to));
     }
     found
 }

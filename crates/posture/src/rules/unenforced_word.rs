@@ -64,7 +64,8 @@ fn one(subject: &str, path: &[&str], declared: &[(Place, String)]) -> Option<Fou
     today.dedup();
     let why = format!("`{subject}` declares {}: today {}", list(open.iter().map(|w| w.word)), today.join("; "));
     let mut found = Found::new(subject, Severity::Medium, why)
-        .fix("have the application enforce it, or leave the word out until Ward does", []);
+        .fix("have the application enforce it, or leave the word out until Ward does", [])
+        .of(list(open.iter().map(|w| w.word)));
     for word in open {
         // `audit: critical` is written under `audit`, a guard under `guards`.
         let field = match word.place {

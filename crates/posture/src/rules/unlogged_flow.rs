@@ -76,7 +76,6 @@ fn check(view: &View<'_>, _: Date) -> Vec<Found> {
             *ends.entry(end).or_default() += 1;
         }
     }
-    let mut first: HashMap<NodeId, &str> = HashMap::new();
     let mut found = Vec::new();
     for of in lacking {
         let moved = moved(view, of);
@@ -89,7 +88,8 @@ fn check(view: &View<'_>, _: Date) -> Vec<Found> {
             .follows(&open_promotion::RULE, id)
             .follows(&audit_level::RULE, id);
         if view.node(of.to).node.under_ward() {
-            one = one.fix("record every decision", [set(&["flows", id, "via", "audit"], "high")]);
+            // What a node is sent is recorded where it comes in, by its sidecar or by the gateway itself.
+            one = one.fix("record every decision", [set(&["flows", id, "via", "audit"], "high")]).of(&flow.to);
         } else {
             // People keep no logs for us. Of two ends that share as many flows, the called one.
             let count = |n: NodeId| match view.node(n).node.kind {
@@ -97,16 +97,13 @@ fn check(view: &View<'_>, _: Date) -> Vec<Found> {
                 _ => ends.get(&n).copied().unwrap_or_default(),
             };
             let end = if count(of.from) > count(of.to) { of.from } else { of.to };
-            let root = *first.entry(end).or_insert(id);
             let path = ["nodes", view.node(end).name.as_str(), "logs"];
             one = one.fix("keep an access log", [set(&path, true)]).at(&path);
             if flow.via.audit >= Some(Audit::High) {
                 // Under Ward it would be recorded, and be mutual TLS.
                 one = one.follows(&plaintext_flow::RULE, id);
             }
-            if root != id {
-                one = one.follows(&RULE, root);
-            }
+            one = one.of(view.node(end).name);
         }
         found.push(one);
     }

@@ -58,6 +58,7 @@ fn check(view: &View<'_>, _: Date) -> Vec<Found> {
             .fix("speak TLS 1.3, or 1.2 where an end cannot", [set(&["flows", flow.id.as_str(), "via", "tls"], "1.3")])
             .at(&["flows", flow.id.as_str(), "via", "tls"])
             .follows(&open_promotion::RULE, &flow.id)
+            .of(&flow.to)
     })
     .collect()
 }
