@@ -2,7 +2,10 @@
 //!
 //! Importers of several formats write into one draft. What two of them speak of is joined by key (`kubernetes:prod/Secret/db`)
 //! and by address: one says that `db.prod.svc` answers, another that `app` calls `db.prod.svc:5432`.
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::{
+    cmp::Ordering,
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+};
 
 use serde_json::{Value as Json, json};
 
@@ -11,10 +14,15 @@ mod name;
 mod write;
 
 pub use calls::Call;
+use name::Names;
 pub use write::Written;
 
-/// Most nouns of a draft; `ward check` takes a hundred thousand flows, and nobody reads as many.
+/// Most nouns of a draft. A model may have fewer; this bounds what a file that is none can grow.
 pub const NOUNS_MAX: usize = 200_000;
+/// Longest chain of zones in zones, or of copies of copies, that a model may have.
+const CHAIN_MAX: usize = model::load::CHAIN_MAX - 1;
+/// Most lines of comment above a noun.
+const COMMENTS_MAX: usize = 12;
 
 /// Which noun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -39,7 +47,7 @@ struct Field {
 }
 
 /// A noun in the making.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Noun {
     name: String,
     comments: Vec<String>,
@@ -65,11 +73,16 @@ pub struct Draft {
     sections: BTreeMap<Kind, Vec<Noun>>,
     /// Where a noun stands in its section, by whatever key an importer gave it.
     keys: HashMap<(Kind, String), usize>,
-    /// Names are unique over all sections.
-    names: HashSet<String>,
-    left_out: Vec<LeftOut>,
-    answers: HashMap<(String, Option<u16>), Vec<String>>,
+    /// Where a noun stands in its section, by its name in the model.
+    places: HashMap<(Kind, String), usize>,
+    names: Names,
+    left_out: BTreeSet<LeftOut>,
+    answers: HashMap<(String, Option<u16>), String>,
     calls: Vec<Call>,
+    called: HashSet<Call>,
+    /// How many nouns there are, with those beyond [`NOUNS_MAX`], which all write to `beyond`.
+    count: usize,
+    beyond: Noun,
 }
 
 impl Noun {
@@ -117,8 +130,10 @@ impl Noun {
     /// A line of comment above it; the same line is there once.
     pub fn comment(&mut self, text: impl Into<String>) -> &mut Self {
         let text = text.into();
-        if !self.comments.contains(&text) {
-            self.comments.push(text);
+        match self.comments.len().cmp(&COMMENTS_MAX) {
+            Ordering::Less if !self.comments.contains(&text) => self.comments.push(text),
+            Ordering::Equal if !self.comments.contains(&text) => self.comments.push("and more".to_owned()),
+            _ => {}
         }
         self
     }
@@ -187,7 +202,8 @@ impl Draft {
 
     /// A noun by its name in the model.
     pub fn named(&mut self, kind: Kind, name: &str) -> Option<&mut Noun> {
-        self.sections.get_mut(&kind)?.iter_mut().find(|n| n.name == name)
+        let at = *self.places.get(&(kind, name.to_owned()))?;
+        self.sections.get_mut(&kind)?.get_mut(at)
     }
 
     /// The nouns of a kind, in the order made.
@@ -204,37 +220,47 @@ impl Draft {
 
     /// Says that something was seen and not taken over.
     pub fn left_out(&mut self, place: impl Into<String>, what: impl Into<String>, why: impl Into<String>) {
-        let one = LeftOut { place: place.into(), what: what.into(), why: why.into() };
-        if !self.left_out.contains(&one) {
-            self.left_out.push(one);
-        }
+        self.left_out.insert(LeftOut { place: place.into(), what: what.into(), why: why.into() });
     }
 
-    /// Says that a node answers at a host name or address, at one port or at all.
+    /// Says that a node answers at a host name or address, at one port or at all. Who says so first is believed.
     pub fn answers(&mut self, node: &str, host: &str, port: Option<u16>) {
-        let nodes = self.answers.entry((host.to_ascii_lowercase(), port)).or_default();
-        if !nodes.iter().any(|n| n == node) {
-            nodes.push(node.to_owned());
-        }
+        self.answers.entry((host.to_ascii_lowercase(), port)).or_insert_with(|| node.to_owned());
     }
 
     /// Says that a node calls an address. Who answers there is known when everything was read.
     pub fn calls(&mut self, call: Call) {
-        if !self.calls.contains(&call) {
+        if self.called.insert(call.clone()) {
             self.calls.push(call);
         }
     }
 
     fn noun(&mut self, kind: Kind, key: &str, wanted: &str) -> &mut Noun {
         let section = self.sections.entry(kind).or_default();
-        let at = *self.keys.entry((kind, key.to_owned())).or_insert_with(|| {
-            let name = name::free(wanted, kind, &self.names);
-            self.names.insert(name.clone());
-            section.push(Noun { name, comments: Vec::new(), fields: Vec::new(), via: Vec::new() });
-            section.len() - 1
-        });
-        // A key points to what was pushed under it, and nothing is ever taken out.
+        let key = (kind, key.to_owned());
+        let at = match self.keys.get(&key) {
+            Some(at) => *at,
+            None => {
+                self.count += 1;
+                if self.count > NOUNS_MAX {
+                    // The import ends with an error; until then nothing grows.
+                    self.beyond = Noun { name: "beyond".to_owned(), ..Noun::default() };
+                    return &mut self.beyond;
+                }
+                let name = self.names.free(wanted, kind);
+                section.push(Noun { name: name.clone(), ..Noun::default() });
+                self.keys.insert(key, section.len() - 1);
+                self.places.insert((kind, name), section.len() - 1);
+                section.len() - 1
+            }
+        };
+        // A key points to what was pushed under it, and nothing is ever taken out before the end.
         &mut section[at]
+    }
+
+    /// How many nouns an importer wanted.
+    pub fn count(&self) -> usize {
+        self.count
     }
 
     /// What is wrong with references, mended: a noun that names something which is not there would be refused.
@@ -273,8 +299,15 @@ impl Draft {
         if let Some(flows) = self.sections.get_mut(&Kind::Flow) {
             flows.retain(|f| f.get("from").is_some() && f.get("to").is_some());
         }
+        for (kind, key) in [(Kind::Zone, "in"), (Kind::Data, "copy_of")] {
+            gone.extend(self.straighten(kind, key));
+        }
         for (name, what) in gone {
-            self.left_out("the draft", format!("{name}: {what}"), "it is not in what was read");
+            self.left_out(
+                "the draft",
+                format!("{name}: {what}"),
+                "it is not in what was read, or leads round in a circle",
+            );
         }
         let home = self.all(Kind::Node).iter().any(|n| n.get("zone").is_none());
         if home {
@@ -289,6 +322,27 @@ impl Draft {
         for datum in self.sections.entry(Kind::Data).or_default() {
             datum.guess("class", "internal", "nothing says how sensitive it is");
         }
+    }
+}
+
+impl Draft {
+    /// Ends chains that lead round in a circle or are too long, as two diagrams that disagree make them.
+    fn straighten(&mut self, kind: Kind, key: &str) -> Vec<(String, String)> {
+        let mut above: HashMap<String, String> =
+            self.all(kind).iter().filter_map(|n| Some((n.name.clone(), n.text(key)?.to_owned()))).collect();
+        let mut gone = Vec::new();
+        for noun in self.sections.entry(kind).or_default() {
+            let (mut steps, mut at) = (1, above.get(&noun.name));
+            while let Some(next) = at.filter(|next| **next != noun.name && steps <= CHAIN_MAX) {
+                (steps, at) = (steps + 1, above.get(next));
+            }
+            if let Some(text) = at.and_then(|_| noun.text(key)) {
+                gone.push((noun.name.clone(), format!("{key}: {text}")));
+                above.remove(&noun.name);
+                noun.remove(key);
+            }
+        }
+        gone
     }
 }
 

@@ -2,10 +2,11 @@
 use model::{
     Diagnostic, SourceFile,
     diagnostic::Severity,
+    load::{FILE_BYTES_MAX, NOUNS_MAX},
     tree::{Tree, TreeError},
 };
 
-use crate::draft::{Draft, NOUNS_MAX};
+use crate::draft::{self, Draft};
 pub use crate::draft::{LeftOut, Written};
 
 pub mod compose;
@@ -101,8 +102,11 @@ pub enum ImportError {
     #[error("nothing in {0} is a node or a flow: there is nothing to make a model of")]
     Nothing(String),
     /// More than a model may have.
-    #[error("this has {0} nouns, and a model may have {NOUNS_MAX}: import it in parts")]
-    TooMany(usize),
+    #[error("this has {0} {1}, and a model may have {NOUNS_MAX} zones, data, nodes or flows each: import it in parts")]
+    TooMany(usize, &'static str),
+    /// A longer text than a model may have.
+    #[error("the model would have {0} bytes, and a model may have {FILE_BYTES_MAX}: import it in parts")]
+    TooLong(usize),
     /// The model that came out is not one: a mistake of Ward.
     #[error("Ward made a model that it would refuse itself, which is a mistake of Ward: {0}")]
     Refuses(String),
@@ -171,10 +175,17 @@ pub fn import_as(files: &[SourceFile], format: Option<Format>, name: Option<&str
         }
     }
     let names: Vec<String> = files.iter().map(|f| f.name.clone()).collect();
+    if draft.count() > draft::NOUNS_MAX {
+        return Err(ImportError::TooMany(draft.count(), "nouns"));
+    }
     let written = draft.write(&names);
-    let count: usize = written.nouns.iter().sum();
-    if count > NOUNS_MAX {
-        return Err(ImportError::TooMany(count));
+    for (count, what) in written.nouns.into_iter().zip(["zones", "data", "nodes", "flows"]) {
+        if count > NOUNS_MAX {
+            return Err(ImportError::TooMany(count, what));
+        }
+    }
+    if written.text.len() > FILE_BYTES_MAX {
+        return Err(ImportError::TooLong(written.text.len()));
     }
     if written.nouns[2] == 0 {
         return Err(ImportError::Nothing(names.join(", ")));
@@ -187,9 +198,13 @@ pub fn import_as(files: &[SourceFile], format: Option<Format>, name: Option<&str
 }
 
 fn read(file: &SourceFile, wanted: Option<Format>) -> Result<(Format, Vec<Document<'_>>), ImportError> {
-    let known = wanted.or_else(|| mermaid::is_one(&file.text).then_some(Format::Mermaid));
+    let known = wanted.or_else(|| mermaid::is_one(file).then_some(Format::Mermaid));
     if known == Some(Format::Mermaid) {
         return Ok((Format::Mermaid, Vec::new()));
+    }
+    // A text for people may look like YAML in parts, and is none.
+    if wanted.is_none() && mermaid::is_markdown(&file.name) {
+        return Err(ImportError::Unknown(file.name.clone()));
     }
     let broken = |error| ImportError::Broken { file: file.name.clone(), error };
     let start = file.text.trim_start_matches('\u{feff}').trim_start();

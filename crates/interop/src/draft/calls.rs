@@ -1,8 +1,10 @@
 //! Calls: an address that one source says is called, joined to the node that another says answers there.
-use super::{Draft, Kind};
+use std::collections::HashMap;
+
+use super::{Draft, Kind, Noun};
 
 /// A node calls an address.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Call {
     /// The caller's name in the model.
     pub from: String,
@@ -21,6 +23,14 @@ pub struct Call {
 impl Draft {
     /// Makes a flow of each call whose address is known; the others are told, or lead to a node outside.
     pub(super) fn join(&mut self) {
+        let ends = |f: &Noun| Some((f.text("from")?.to_owned(), f.text("to")?.to_owned()));
+        // The first flow between two nodes stands for what is called between them.
+        let mut flows: HashMap<(String, String), String> = HashMap::new();
+        for flow in self.all(Kind::Flow) {
+            if let Some(ends) = ends(flow) {
+                flows.entry(ends).or_insert_with(|| flow.name().to_owned());
+            }
+        }
         for call in std::mem::take(&mut self.calls) {
             let Some(to) = self.answering(&call).or_else(|| self.outside(&call)) else {
                 let what = format!("`{}` calls `{}`", call.from, call.host);
@@ -31,15 +41,16 @@ impl Draft {
             if to == call.from {
                 continue;
             }
-            let existing =
-                self.all(Kind::Flow).iter().find(|f| f.text("from") == Some(&call.from) && f.text("to") == Some(&to));
-            let name = match existing {
-                Some(flow) => flow.name().to_owned(),
+            let between = (call.from.clone(), to.clone());
+            let name = match flows.get(&between) {
+                Some(flow) => flow.clone(),
                 None => {
                     let wanted = format!("{}-{to}", call.from);
                     let key = format!("call:{}>{to}", call.from);
                     let flow = self.flow(&key, &wanted, &call.from, &to);
-                    flow.comment(format!("from {}", call.place)).name().to_owned()
+                    let name = flow.comment(format!("from {}", call.place)).name().to_owned();
+                    flows.insert(between, name.clone());
+                    name
                 }
             };
             let stated = secure(&call);
@@ -68,7 +79,7 @@ impl Draft {
 
     fn answering(&self, call: &Call) -> Option<String> {
         let host = call.host.to_ascii_lowercase();
-        let at = |host: &str, port| self.answers.get(&(host.to_owned(), port)).and_then(|n| n.first().cloned());
+        let at = |host: &str, port| self.answers.get(&(host.to_owned(), port)).cloned();
         let host = host.trim_end_matches('.');
         at(host, call.port).or_else(|| at(host, None))
     }

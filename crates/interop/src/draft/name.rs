@@ -1,18 +1,24 @@
 //! Names: whatever others call things, as DNS labels, each once.
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::Kind;
 
 const LABEL_MAX: usize = 63;
+/// What `ward check` refuses as the name of a node or zone, because Ward's own identities have it.
+const RESERVED: [&str; 3] = ["ward-control", "ward-probe", "ward-system"];
 
 /// A text as a DNS label: letters in lower case, runs of anything else one hyphen; the other text where nothing is left.
 pub(super) fn label(text: &str, otherwise: &str) -> String {
     let mut label = String::new();
     let mut small = false;
-    for c in text.chars() {
-        // `orderService` is `order-service`; `URL` stays one word.
-        if c.is_ascii_uppercase() && small {
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        // `orderService` is `order-service`; `URL` and `MongoDB` stay one word.
+        if c.is_ascii_uppercase() && small && chars.peek().is_some_and(char::is_ascii_lowercase) {
             label.push('-');
+        }
+        if label.len() > LABEL_MAX {
+            break;
         }
         small = c.is_ascii_lowercase() || c.is_ascii_digit();
         if c.is_ascii_alphanumeric() {
@@ -26,28 +32,48 @@ pub(super) fn label(text: &str, otherwise: &str) -> String {
     if label.is_empty() { otherwise.to_owned() } else { label.to_owned() }
 }
 
-/// A name for a noun that no other one has: a word for its kind behind it, then a number.
-pub(super) fn free(wanted: &str, kind: Kind, taken: &HashSet<String>) -> String {
-    let word = match kind {
-        Kind::Zone => "zone",
-        Kind::Data => "data",
-        Kind::Node => "node",
-        Kind::Flow => "flow",
-    };
-    let first = label(wanted, word);
-    if !taken.contains(&first) {
-        return first;
+/// The names that are taken.
+#[derive(Default)]
+pub(super) struct Names {
+    taken: HashSet<String>,
+    /// The next number to try behind a name, so that ten thousand nouns of one name are not tried ten thousand times each.
+    next: HashMap<String, usize>,
+}
+
+impl Names {
+    /// A name for a noun that no other one has: a word for its kind behind it, then a number.
+    pub(super) fn free(&mut self, wanted: &str, kind: Kind) -> String {
+        let word = match kind {
+            Kind::Zone => "zone",
+            Kind::Data => "data",
+            Kind::Node => "node",
+            Kind::Flow => "flow",
+        };
+        let first = label(wanted, word);
+        if self.take(&first) {
+            return first;
+        }
+        let with = |end: &str| {
+            let room = LABEL_MAX.saturating_sub(end.len() + 1);
+            let head: String = first.chars().take(room).collect();
+            format!("{}-{end}", head.trim_end_matches('-'))
+        };
+        // A flow is seldom the first that is called so, and `call-2` reads better than `call-flow`.
+        let second = with(word);
+        if kind != Kind::Flow && self.take(&second) {
+            return second;
+        }
+        loop {
+            let number = self.next.entry(first.clone()).or_insert(2);
+            let name = with(&number.to_string());
+            *number += 1;
+            if self.take(&name) {
+                return name;
+            }
+        }
     }
-    let with = |end: &str| {
-        let room = LABEL_MAX.saturating_sub(end.len() + 1);
-        let head: String = first.chars().take(room).collect();
-        format!("{}-{end}", head.trim_end_matches('-'))
-    };
-    // A flow is seldom the first that is called so, and `call-2` reads better than `call-flow`.
-    let second = if kind == Kind::Flow { with("2") } else { with(word) };
-    if !taken.contains(&second) {
-        return second;
+
+    fn take(&mut self, name: &str) -> bool {
+        !RESERVED.contains(&name) && self.taken.insert(name.to_owned())
     }
-    // There are more numbers than names.
-    (2_usize..).map(|n| with(&n.to_string())).find(|name| !taken.contains(name)).unwrap_or(second)
 }

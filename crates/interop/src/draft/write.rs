@@ -28,7 +28,6 @@ impl Draft {
     pub fn write(mut self, sources: &[String]) -> Written {
         self.join();
         self.settle();
-        self.left_out.sort();
         let guessed = self.sections.values().flatten().map(|n| n.guesses().count()).sum();
         let mut out = String::new();
         line(&mut out, 0, &comment(&format!("Imported from {}.", sources.join(", "))));
@@ -68,7 +67,7 @@ impl Draft {
             }
         }
         let nouns = sections.map(|(_, kind)| self.all(kind).len());
-        Written { text: out, nouns, guessed, left_out: self.left_out }
+        Written { text: out, nouns, guessed, left_out: self.left_out.into_iter().collect() }
     }
 }
 
