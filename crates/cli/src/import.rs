@@ -41,7 +41,7 @@ pub(crate) struct Args {
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// What the files are; without, each is what it looks like
-    #[arg(long, value_enum)]
+    #[arg(id = "source", long = "format", value_enum, value_name = "FORMAT")]
     format: Option<Format>,
     /// Write DIR/ward.yaml; without, the model goes to standard output
     #[arg(long, value_name = "DIR")]
