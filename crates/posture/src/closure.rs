@@ -24,7 +24,7 @@ use model::{Auth, Class, Data, Name, NodeKind, Trust};
 
 use crate::{
     entry::{Passes, entrances, is_turned_away, passes},
-    view::{DataId, FlowId, FlowView, NodeId, Transit, View},
+    view::{DataId, Exposed, FlowId, FlowView, NodeId, Transit, View},
 };
 
 /// A zone by its place among the model's zones.
@@ -617,7 +617,9 @@ pub(crate) fn is_login(view: &View<'_>, node: NodeId) -> bool {
 pub(crate) fn is_weak_login(view: &View<'_>, node: NodeId) -> bool {
     let of = view.node(node);
     let weak = of.node.auth.is_none_or(|a| matches!(a, Auth::None | Auth::Password | Auth::Key));
-    is_login(view, node) && of.exposed.is_some() && weak && !of.guarded(&["mfa", "oidc"])
+    // A store that asks for nothing is open, which is worse.
+    let store = of.keeps() && !of.open() && matches!(of.exposed, Some(Exposed::Stated(_))) && !of.node.under_ward();
+    (is_login(view, node) || store) && of.exposed.is_some() && weak && !of.guarded(&["mfa", "oidc"])
 }
 
 #[cfg(test)]

@@ -99,7 +99,7 @@ fn guarantees(model: &Model) -> Vec<Guarantee> {
         for (word, value, rules) in [
             ("tls", json!("none"), &["plaintext-flow", "open-promotion"][..]),
             ("tls", json!("1.0"), &["weak-tls", "open-promotion"]),
-            ("local", json!(false), &["private-traffic-over-internet"]),
+            ("local", json!(false), &["private-traffic-over-internet", "open-promotion"]),
             ("auth", json!("none"), &["unauthenticated-flow", "open-metadata", "public-store", "open-promotion"]),
         ] {
             if flow.via.words.contains_key(word) {
@@ -203,7 +203,7 @@ fn what_each_guarantee_of_the_mended_example_is_worth() {
         nodes.k8s-api.logs false: -
         nodes.mongodb.at_rest "none": -
         nodes.mongodb.at_rest "encoding": -
-        nodes.mongodb.auth gone: unauthenticated-flow@rotate high
+        nodes.mongodb.auth gone: -
         nodes.mongodb.exposed_to ["internet"]: exposed-admin@mongodb critical
         nodes.mongodb-vm.auth gone: -
         nodes.mongodb-vm.logs false: unlogged-flow@role-credentials medium

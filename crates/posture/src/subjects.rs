@@ -84,9 +84,9 @@ pub(crate) const DESCENDING_FLOWS: LooksAt =
         });
         down.collect()
     });
-pub(crate) const SECRET_FLOWS: LooksAt = looks_at("flows that carry a secret", |view| {
+pub(crate) const SECRET_FLOWS: LooksAt = looks_at("flows of a secret", |view| {
     let secret = |d: &DataId| view.class(*d) == Class::Secret && !is_key(view.datum(*d));
-    let carrying = view.flows.iter().filter(|f| f.carries.iter().any(secret));
+    let carrying = view.flows.iter().filter(|f| f.carries.iter().chain(&f.returns).any(secret));
     moving(view, carrying, |view, d| view.class(d) == Class::Secret)
 });
 pub(crate) const PROMOTING_FLOWS: LooksAt =
@@ -95,7 +95,11 @@ pub(crate) const PROMOTING_FLOWS: LooksAt =
             let of = view.datum(*d).datum.of.as_deref();
             matches!(of, Some("policy" | "configuration" | "artifact" | "image" | "manifest"))
         };
-        view.flows.iter().filter(|f| f.carries.iter().any(steers)).map(|of| whole(&of.flow.id)).collect()
+        view.flows
+            .iter()
+            .filter(|f| f.carries.iter().chain(&f.returns).any(steers))
+            .map(|of| whole(&of.flow.id))
+            .collect()
     });
 pub(crate) const AUDITED_FLOWS: LooksAt = looks_at("flows of data that state an `audit` level", |view| {
     let asks = |d: &DataId| view.datum(*d).datum.audit.is_some();

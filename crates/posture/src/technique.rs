@@ -136,8 +136,9 @@ pub(crate) fn of(view: &View<'_>, step: &Step) -> Option<Technique> {
             _ => ACCOUNTS,
         },
         By::Exploit(_) => EXPLOIT,
-        By::Login(node) => match view.node(node).node.auth {
-            Some(Auth::Key) => SSH,
+        By::Login(node) => match (view.node(node).node.auth, is_login(view, node)) {
+            (Some(Auth::Key), true) => SSH,
+            (Some(Auth::Key), false) => ACCOUNTS,
             _ => BRUTE_FORCE,
         },
         By::Sniffed(_) => SNIFFING,
@@ -239,16 +240,10 @@ pub(crate) fn place(view: &View<'_>, step: &Step) -> Vec<String> {
         },
         By::Administered(n) => vec!["nodes", node(n), "zone"],
         By::Lies => match step.from[0] {
-            Some(Fact::Control(n)) if matches!(step.fact, Fact::Administer(_)) => {
-                vec!["nodes", node(n), "privilege"]
+            _ if let Fact::Administer(zone) = step.fact => {
+                vec!["zones", view.model.zones.keys().nth(zone).map_or("", |z| z.as_str())]
             }
             Some(Fact::Control(n)) => vec!["nodes", node(n), "zone"],
-            Some(Fact::Administer(_)) => match step.fact {
-                Fact::Administer(zone) => {
-                    vec!["zones", view.model.zones.keys().nth(zone).map_or("", |z| z.as_str()), "in"]
-                }
-                _ => Vec::new(),
-            },
             Some(Fact::Stand(zone)) => {
                 vec!["zones", view.model.zones.keys().nth(zone).map_or("", |z| z.as_str()), "in"]
             }

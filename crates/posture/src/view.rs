@@ -161,6 +161,10 @@ impl<'m> View<'m> {
             let worst = both().copied().max_by_key(|d| data.get(*d).map(|d| effective(d.datum)));
             let (Some(source), Some(target)) = (nodes.get(from), nodes.get(to)) else { continue };
             let crosses_outside = source.trust == Trust::None || target.trust == Trust::None;
+            // Who shows a secret that opens the target has proven something, unless the target asks for nothing.
+            let shows = |d: &DataId| data[*d].datum.class == Class::Secret && data[*d].opens.contains(&to);
+            let asked = word(flow, "auth").as_deref() != Some("none") && target.node.auth != Some(Auth::None);
+            let shown = asked && carries.iter().any(shows);
             let (source, target) = (source.node, target.node);
             let view = FlowView {
                 flow,
@@ -168,8 +172,8 @@ impl<'m> View<'m> {
                 to,
                 worst,
                 transit: transit(flow, source, target),
-                proven: proven(flow, source, target),
-                authenticated: proven(flow, source, target) || says(flow, "local"),
+                proven: shown || proven(flow, source, target),
+                authenticated: shown || proven(flow, source, target) || says(flow, "local"),
                 logged: logged(flow, source, target),
                 enforced: source.under_ward() && target.under_ward(),
                 crosses_outside,

@@ -84,7 +84,13 @@ fn check(view: &View<'_>, _: Date) -> Vec<Found> {
         ways.retain(|(d, _)| !of.holds.contains(d) && !of.reads.contains(d));
         // A proxy passes things on and has no need of its own.
         let Some(worst) = view.worst(ways.iter().map(|(d, _)| *d)).filter(|_| of.node.role.is_none()) else { continue };
-        let outside = of.trust == model::Trust::None;
+        // Who has proven who he is, is not anybody.
+        let proven = |way: &Way| match way {
+            Way::Carried(f) | Way::Returned(f) => view.flow(*f).proven,
+            Way::Opened(..) => true,
+        };
+        let party = of.node.kind == model::NodeKind::Party;
+        let outside = of.trust == model::Trust::None && !(party && ways.iter().all(|(_, way)| proven(way)));
         let severity = graded(view, Lack::Need, worst, outside).unwrap_or(Severity::Medium);
         let who = match &of.node.stakeholder {
             Some(group) => format!("`{}` ({group})", of.name),
@@ -124,7 +130,8 @@ fn check(view: &View<'_>, _: Date) -> Vec<Found> {
             }
             one = one.at(&path);
         }
-        found.push(one.fix(format!("keep it away from `{}`, or declare why it is needed", of.name), changes));
+        let words = format!("keep it away from `{0}`; if it is needed there, say so: `reads` of `{0}`", of.name);
+        found.push(one.fix(words, changes));
     }
     found
 }

@@ -5,6 +5,7 @@ use time::Date;
 use crate::{
     Grade, Rule, Severity,
     controls::{ai_act, ai_rmf, coppa, gdpr, pci, soc2, tenet},
+    entry::is_turned_away,
     rule::{Check, Found, add, take},
     subjects,
     view::{Exposed, View},
@@ -46,7 +47,16 @@ nodes: { cluster: { kind: service, zone: inside, privilege: admin, auth: rbac, e
 ",
         "
 zones: { internet: { trust: none }, inside: {} }
-nodes: { site: { kind: service, zone: inside, auth: password, exposed_to: [internet] } }
+nodes: { site: { kind: service, zone: inside, auth: password, guards: [rate], exposed_to: [internet] } }
+",
+        "
+zones: { internet: { trust: none }, inside: {} }
+data: { command: { class: internal } }
+nodes:
+  operator: { kind: party, zone: internet, auth: mtls }
+  panel: { kind: service, zone: inside, privilege: admin }
+flows:
+  - { id: operate, from: operator, to: panel, carries: [command], via: { tls: \"1.3\" } }
 ",
     ],
     check: Check::Model(check),
@@ -62,7 +72,8 @@ fn check(view: &View<'_>, _: Date) -> Vec<Found> {
         let store = of.keeps()
             && matches!(node.auth, Some(Auth::Password | Auth::Key))
             && matches!(exposed, Exposed::Stated(_));
-        let severity = match node.auth {
+        let asked = node.auth.or_else(|| asked_by_flow(view, exposed));
+        let severity = match asked {
             Some(Auth::Key) => Severity::High,
             None | Some(Auth::None | Auth::Password) => Severity::Critical,
             _ => continue,
@@ -75,10 +86,11 @@ fn check(view: &View<'_>, _: Date) -> Vec<Found> {
             (None, true) => format!("the administration of `{name}`"),
             (None, false) => format!("the login of `{name}`"),
         };
-        let asks = match node.auth {
+        let asks = match asked {
             Some(Auth::Key) => "a key is all it asks for",
             Some(Auth::Password) => "a password is all it asks for",
-            _ => "it asks for nothing",
+            Some(_) => "it asks for nothing",
+            None => "nothing says what it asks for",
         };
         let (zone, changes, evidence) = match exposed {
             Exposed::Stated(zone) => {
@@ -101,4 +113,22 @@ fn check(view: &View<'_>, _: Date) -> Vec<Found> {
         );
     }
     found
+}
+
+/// What the flow of a stranger says of his proof, where the node says nothing.
+fn asked_by_flow(view: &View<'_>, exposed: Exposed<'_>) -> Option<Auth> {
+    let Exposed::Flow(flow) = exposed else { return None };
+    let of = view.flow(flow);
+    let words = &of.flow.via.words;
+    match words.get("auth").and_then(|w| w.as_str()) {
+        Some("none") => return Some(Auth::None),
+        Some("password") => return Some(Auth::Password),
+        Some("key") => return Some(Auth::Key),
+        Some(_) => return Some(Auth::Token),
+        None => {}
+    }
+    match is_turned_away(view, of) || of.flow.via.jwt.is_some() {
+        true => Some(Auth::Mtls),
+        false => view.node(of.from).node.auth,
+    }
 }

@@ -2,17 +2,18 @@
 use model::Data;
 use time::Date;
 
+use super::private_traffic_over_internet;
 use crate::{
     Grade, Rule, Severity,
     controls::{ai_act, ai_rmf, pci, soc2, tenet},
     rule::{Check, Found, set},
     subjects,
-    view::{Transit, View},
+    view::{FlowView, Transit, View},
 };
 
 pub(crate) static RULE: Rule = Rule {
     id: "open-promotion",
-    when: "a flow carries policies, configuration, artifacts or images (`of: policy` and the like), and the sender is not proven, the way is not encrypted, or nobody keeps a record",
+    when: "a flow carries policies, configuration, artifacts or images (`of: policy` and the like), and the sender is not proven, the way is not encrypted, or nobody keeps a record; or they are fetched on a way that is not encrypted",
     mend: "let only a proven sender promote, over mutual TLS, and record it: `via: { mtls: true }`, `audit: high` or `logs: true`",
     grade: Grade::Fixed(Severity::High),
     looks_at: subjects::PROMOTING_FLOWS,
@@ -58,6 +59,7 @@ fn check(view: &View<'_>, _: Date) -> Vec<Found> {
     for of in &view.flows {
         let steering: Vec<usize> = of.carries.iter().copied().filter(|d| steers(view.datum(*d).datum)).collect();
         if steering.is_empty() {
+            fetched(view, of, &mut found);
             continue;
         }
         let (flow, id) = (of.flow, of.flow.id.as_str());
@@ -83,9 +85,10 @@ fn check(view: &View<'_>, _: Date) -> Vec<Found> {
             continue;
         }
         let why = format!(
-            "{} from `{}` decide what runs at `{}`, and {}",
-            view.list(steering),
+            "{} from `{}` {} what runs at `{}`, and {}",
+            view.list(steering.iter().copied()),
             flow.from,
+            if steering.len() == 1 { "decides" } else { "decide" },
             flow.to,
             lacks.join(", "),
         );
@@ -97,4 +100,27 @@ fn check(view: &View<'_>, _: Date) -> Vec<Found> {
         );
     }
     found
+}
+
+/// Who fetches it must know that nobody changed it on the way.
+fn fetched(view: &View<'_>, of: &FlowView<'_>, found: &mut Vec<Found>) {
+    let steering: Vec<usize> = of.returns.iter().copied().filter(|d| steers(view.datum(*d).datum)).collect();
+    if steering.is_empty() || matches!(of.transit, Transit::Protected | Transit::Local) {
+        return;
+    }
+    let (flow, id) = (of.flow, of.flow.id.as_str());
+    let why = format!(
+        "{}, which `{}` fetches from `{}`, {} what runs there, and the way is not encrypted",
+        view.list(steering.iter().copied()),
+        flow.from,
+        flow.to,
+        if steering.len() == 1 { "decides" } else { "decide" },
+    );
+    found.push(
+        Found::new(id, Severity::High, why)
+            .fix("fetch it over TLS", [set(&["flows", id, "via", "tls"], "1.3")])
+            .at(&["flows", id, "via", "tls"])
+            // It needed no word while it stayed in the house.
+            .follows(&private_traffic_over_internet::RULE, id),
+    );
 }

@@ -2,18 +2,18 @@
 use model::{Class, NodeKind};
 use time::Date;
 
-use super::traveling_key;
+use super::{excess_privilege, private_traffic_over_internet, traveling_key};
 use crate::{
     Grade, Rule, Severity,
     controls::{pci, soc2, tenet},
     rule::{Check, Found, take},
     subjects,
-    view::{NodeView, View},
+    view::{DataId, FlowView, NodeView, Transit, View},
 };
 
 pub(crate) static RULE: Rule = Rule {
     id: "secret-in-flow",
-    when: "a flow carries a secret to a node that it does not open, and that neither holds, reads, issues nor passes it on",
+    when: "a flow carries a secret to a node that it does not open, and that neither holds, reads, issues nor passes it on; or a service is answered with one and has no flow to what that opens",
     mend: "leave it out of the flow; if the node needs it, say so with `reads`",
     grade: Grade::Fixed(Severity::High),
     looks_at: subjects::SECRET_FLOWS,
@@ -46,6 +46,7 @@ flows:
 fn check(view: &View<'_>, _: Date) -> Vec<Found> {
     let mut found = Vec::new();
     for of in &view.flows {
+        answered(view, of, &mut found);
         let to = view.node(of.to);
         let secrets = of.carries.iter().copied().filter(|d| {
             let datum = view.datum(*d).datum;
@@ -65,11 +66,37 @@ fn check(view: &View<'_>, _: Date) -> Vec<Found> {
         let changes = useless.iter().map(|d| take(&["flows", id, "carries"], view.datum(*d).name.as_str()));
         found.push(
             Found::new(id, Severity::High, why)
-                .fix(format!("do not send it to `{}`", flow.to), changes)
+                .fix(format!("do not send it to `{}`; if it needs it, say so with `reads`", flow.to), changes)
                 .at(&["flows", id, "carries"]),
         );
     }
     found
+}
+
+/// The same of what the caller is answered with. What stays on the machine is there for all that runs on it.
+fn answered(view: &View<'_>, of: &FlowView<'_>, found: &mut Vec<Found>) {
+    let from = view.node(of.from);
+    let used = |d: &DataId| {
+        let datum = view.datum(*d);
+        traveling_key::is_key(datum.datum)
+            || datum.opens.is_empty()
+            || has_use(view, of.from, from, *d)
+            || view.outbound(of.from).any(|f| datum.opens.contains(&f.to))
+            || view.inbound(of.from).any(|f| f.returns.contains(d))
+    };
+    let secrets = of.returns.iter().copied().filter(|d| view.datum(*d).datum.class == Class::Secret);
+    let useless: Vec<DataId> = secrets.filter(|d| !used(d)).collect();
+    if useless.is_empty() || of.transit == Transit::Local || of.flow.standby {
+        return;
+    }
+    let (flow, id) = (of.flow, of.flow.id.as_str());
+    let names = view.list(useless.iter().copied());
+    let why = format!("`{}` is answered with {names}, and has no flow to what that opens", flow.from);
+    let changes = useless.iter().map(|d| take(&["flows", id, "returns"], view.datum(*d).name.as_str()));
+    let words = format!("do not give it to `{}`; if it needs it, say so with `reads`", flow.from);
+    let one = Found::new(id, Severity::High, why).fix(words, changes).at(&["flows", id, "returns"]);
+    let one = one.follows(&private_traffic_over_internet::RULE, id);
+    found.push(useless.iter().fold(one, |one, d| one.follows(&excess_privilege::RULE, view.datum(*d).name)));
 }
 
 fn has_use(view: &View<'_>, id: usize, node: &NodeView<'_>, secret: usize) -> bool {

@@ -1,5 +1,5 @@
 //! Sensitive data between two that do not know each other.
-use model::Class;
+use model::{Class, NodeKind, Trust};
 use time::Date;
 
 use super::{open_metadata, open_promotion, plaintext_flow, private_traffic_over_internet, public_store};
@@ -8,12 +8,12 @@ use crate::{
     controls::{ai_act, ai_rmf, coppa, gdpr, pci, soc2, tenet},
     rule::{Check, Found, graded, set},
     subjects,
-    view::{FlowView, View},
+    view::{DataId, FlowView, View},
 };
 
 pub(crate) static RULE: Rule = Rule {
     id: "unauthenticated-flow",
-    when: "a flow moves confidential data or worse, and neither the flow nor its ends say how the caller proves who it is",
+    when: "a flow moves confidential data or worse, and neither the flow nor its ends say how the caller proves who it is; of a stranger it is only what he is answered with",
     mend: "let the caller prove itself: `via: { mtls: true }`, `via: { auth: … }`, or `auth` on the called node",
     grade: Grade::Table(Lack::Authentication),
     looks_at: subjects::SENSITIVE_FLOWS,
@@ -55,28 +55,53 @@ nodes:
 flows:
   - { id: bill, from: web, to: billing, carries: [invoice], via: { mtls: true } }
 ",
+        "
+zones: { internet: { trust: none }, inside: {} }
+data: { card: { class: restricted }, receipt: { class: internal } }
+nodes:
+  buyer: { kind: party, zone: internet }
+  desk: { kind: service, zone: inside, guards: [waf] }
+flows:
+  - { id: buy, from: buyer, to: desk, carries: [card], returns: [receipt], via: { tls: \"1.3\" } }
+",
+        "
+zones: { inside: {} }
+data: { invoice: { class: confidential }, key: { class: secret, opens: [billing], ttl: 1h } }
+nodes:
+  web: { kind: service, zone: inside, holds: [key] }
+  billing: { kind: service, zone: inside }
+flows:
+  - { id: bill, from: web, to: billing, carries: [invoice, key], via: { tls: \"1.3\" } }
+",
     ],
     check: Check::Model(check),
 };
 
-fn lacks(view: &View<'_>, of: &FlowView<'_>) -> bool {
-    !of.authenticated && !of.flow.standby && of.worst.is_some_and(|d| view.class(d) >= Class::Confidential)
+/// What moves between two that do not know each other. What strangers send is their own, and whoever they are may send it.
+fn lacking(view: &View<'_>, of: &FlowView<'_>) -> Vec<DataId> {
+    if of.authenticated || of.flow.standby {
+        return Vec::new();
+    }
+    let from = view.node(of.from);
+    let stranger = from.node.kind == NodeKind::Party && from.trust == Trust::None;
+    let sent = if stranger { &[][..] } else { &of.carries };
+    sent.iter().chain(&of.returns).copied().filter(|d| view.class(*d) >= Class::Confidential).collect()
 }
 
 fn check(view: &View<'_>, _: Date) -> Vec<Found> {
     let mut found = Vec::new();
-    for of in view.flows.iter().filter(|f| lacks(view, f)) {
-        let Some(worst) = of.worst else { continue };
+    for of in &view.flows {
+        let moved = lacking(view, of);
+        let Some(worst) = view.worst(moved.iter().copied()) else { continue };
         let Some(severity) = graded(view, Lack::Authentication, worst, of.crosses_outside) else { continue };
         let (flow, id) = (of.flow, of.flow.id.as_str());
-        let moved = of.carries.iter().chain(&of.returns).copied().filter(|d| view.class(*d) >= Class::Confidential);
         let why = format!(
             "`{}` cannot tell that it is `{}` with whom it exchanges {}",
             flow.to,
             flow.from,
             view.list(moved),
         );
-        let several = view.inbound(of.to).filter(|f| lacks(view, f)).count() > 1;
+        let several = view.inbound(of.to).filter(|f| !lacking(view, f).is_empty()).count() > 1;
         let change = match several {
             true => set(&["nodes", flow.to.as_str(), "auth"], "mtls"),
             false => set(&["flows", id, "via", "mtls"], true),

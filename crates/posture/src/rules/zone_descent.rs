@@ -83,7 +83,10 @@ fn check(view: &View<'_>, _: Date) -> Vec<Found> {
         );
         let mut one = Found::new(&flow.id, severity, why)
             .fix(
-                "send pseudonyms, sums or tokens in place of the data, or state why it is needed",
+                format!(
+                    "send pseudonyms, sums or tokens in place of the data; if `{0}` needs them as they are, say so: `reads` of `{0}`",
+                    to.name
+                ),
                 [set(&["flows", flow.id.as_str(), "via", "transform"], "pseudonyms")],
             )
             .at(&["flows", flow.id.as_str()])
