@@ -330,8 +330,9 @@ impl<'v, 'm> Run<'v, 'm> {
             of.node.exposed_to.iter().filter_map(id).for_each(|z| exposed[z].push(node));
         }
         for (flow, of) in view.flows.iter().enumerate().filter(|(_, f)| !f.flow.standby) {
-            let from = view.node(of.from).node;
-            if let (NodeKind::Party, Some(zone), false) = (from.kind, id(&from.zone), is_turned_away(view, of)) {
+            let from = view.node(of.from);
+            let zone = id(&from.node.zone).filter(|_| from.is_anybody() && !is_turned_away(view, of));
+            if let Some(zone) = zone {
                 parties[zone].push(flow);
             }
         }

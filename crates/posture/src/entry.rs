@@ -23,14 +23,14 @@ pub(crate) enum Passes {
     With(Vec<Fact>),
 }
 
-/// Whether it is a flow of a party of which the target lets nothing in without a token: a signed one, a key of an
+/// Whether it is a flow of somebody of which the target lets nothing in without a token: a signed one, a key of an
 /// interface, a proof of a cloud. A password is asked for by a page that everybody may see.
 pub(crate) fn asks_for_token(view: &View<'_>, flow: &FlowView<'_>) -> bool {
     let (from, to) = (view.node(flow.from), view.node(flow.to));
     let token = |auth: Option<Auth>| auth.is_some_and(|a| !matches!(a, Auth::None | Auth::Password | Auth::Key));
     let said = flow.flow.via.words.get("auth").and_then(|w| w.as_str());
     let by_flow = said.is_some_and(|w| !matches!(w, "none" | "password" | "key"));
-    from.node.kind == NodeKind::Party
+    from.is_anybody()
         && said != Some("none")
         && (flow.flow.via.jwt.is_some()
             || by_flow
@@ -46,8 +46,8 @@ pub(crate) fn sent_by(view: &View<'_>, flow: FlowId, passed: FlowId) -> FlowId {
     let (of, passed) = (view.flow(flow), view.flow(passed));
     let zone = &view.node(of.from).node.zone;
     let same = view.node(of.to).inbound.iter().copied().filter(|f| {
-        let from = view.node(view.flow(*f).from).node;
-        from.kind == NodeKind::Party && from.zone == *zone && !view.flow(*f).flow.standby
+        let from = view.node(view.flow(*f).from);
+        from.is_anybody() && from.node.zone == *zone && !view.flow(*f).flow.standby
     });
     let fits = same.filter(|f| {
         let other = view.flow(*f);
@@ -164,8 +164,7 @@ pub(crate) fn is_unguarded_exposure(view: &View<'_>, node: NodeId) -> bool {
 /// A flow of somebody without trust into a service that neither filters nor limits requests.
 pub(crate) fn is_unguarded_entry(view: &View<'_>, flow: &FlowView<'_>) -> bool {
     let (from, to) = (view.node(flow.from), view.node(flow.to));
-    from.node.kind == NodeKind::Party
-        && from.trust == Trust::None
+    from.trust == Trust::None
         && !is_turned_away(view, flow)
         && to.node.kind == NodeKind::Service
         && to.trust != Trust::None

@@ -186,7 +186,7 @@ impl<'m> View<'m> {
             for datum in &view.returns {
                 data[*datum].returned.push(id);
             }
-            let outsider = nodes[from].node.kind == NodeKind::Party && nodes[from].trust == Trust::None;
+            let outsider = nodes[from].trust == Trust::None;
             nodes[from].outbound.push(id);
             nodes[to].inbound.push(id);
             if outsider && !flow.standby && nodes[to].exposed.is_none() {
@@ -281,6 +281,12 @@ impl NodeView<'_> {
     /// A store, or a service that holds data.
     pub fn keeps(&self) -> bool {
         self.node.kind == NodeKind::Store
+    }
+
+    /// Whether anybody who stands where it is can pass for it, unless it proves who it is: a person, or whatever is in a zone
+    /// without trust.
+    pub fn is_anybody(&self) -> bool {
+        self.node.kind == NodeKind::Party || self.trust == Trust::None
     }
 
     /// Whether nobody has to prove anything to it. Under Ward only sidecars with an identity get through.

@@ -382,6 +382,26 @@ flows:
     assert!(paths(&text("report"), &pipeline("order")).is_empty());
 }
 
+/// A service where nobody is trusted is anybody, unless it proves who it is.
+#[test]
+fn a_service_in_a_zone_without_trust_is_anybody() {
+    let text = |via: &str| {
+        format!(
+            r#"
+zones: {{ partners: {{ trust: none }}, inside: {{}} }}
+data: {{ event: {{ class: internal }}, order: {{ class: confidential }} }}
+nodes:
+  sender: {{ kind: service, zone: partners }}
+  hook: {{ kind: service, zone: inside, reads: [order] }}
+flows:
+  - {{ id: notify, from: sender, to: hook, carries: [event], via: {{ {via} }} }}
+"#
+        )
+    };
+    assert_eq!(paths(&text("tls: \"1.3\""), &Question::default())[0].way, ["exploit hook"]);
+    assert!(paths(&text("mtls: true"), &Question::default()).is_empty());
+}
+
 #[test]
 fn what_is_exposed_with_nothing_before_it_may_be_broken_into() {
     let text = |node: &str| {

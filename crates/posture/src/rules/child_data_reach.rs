@@ -13,7 +13,7 @@ use crate::{
 
 pub(crate) static RULE: Rule = Rule {
     id: "child-data-reach",
-    when: "a node is sent data about a child, is answered with them, or has a secret that opens a store of them, and declares no need (`reads` or `holds`)",
+    when: "a node is sent data about a child, is answered with them, or has a secret that opens a store of them, and declares no need (`reads` or `holds`); somebody who is no `stakeholder`, proves who he is and asks, is answered with his own",
     mend: "keep the data away from it, or send them transformed; if it needs them, say so with `reads`",
     grade: Grade::Table(Lack::Need),
     looks_at: subjects::CHILD_DATA_NODES,
@@ -45,6 +45,15 @@ nodes:
   press: { kind: party, zone: inside, auth: oidc }
 flows:
   - { id: story, from: press, to: welfare, returns: [profile], via: { tls: \"1.3\" } }
+",
+        "
+zones: { internet: { trust: none }, inside: {} }
+data: { profile: { class: confidential, about: child } }
+nodes:
+  welfare: { kind: service, zone: inside, logs: true, reads: [profile], guards: [waf] }
+  parent: { kind: party, zone: internet, auth: oidc }
+flows:
+  - { id: look, from: parent, to: welfare, returns: [profile], via: { tls: \"1.3\" } }
 ",
     ],
     check: Check::Model(check),
@@ -82,6 +91,11 @@ fn check(view: &View<'_>, _: Date) -> Vec<Found> {
     for (node, mut ways) in reached {
         let of = view.node(node);
         ways.retain(|(d, _)| !of.holds.contains(d) && !of.reads.contains(d));
+        // Somebody who belongs to no group of stakeholders, proves who he is and asks, is answered with his own.
+        let own = |way: &Way| matches!(way, Way::Returned(f) if view.flow(*f).proven);
+        if of.node.kind == model::NodeKind::Party && of.node.stakeholder.is_none() {
+            ways.retain(|(_, way)| !own(way));
+        }
         // A proxy passes things on and has no need of its own.
         let Some(worst) = view.worst(ways.iter().map(|(d, _)| *d)).filter(|_| of.node.role.is_none()) else { continue };
         // Who has proven who he is, is not anybody.
