@@ -10,7 +10,7 @@ use interop::export::{
     Exported, Note,
     cluster::{Choice, Cluster, Workloads, cluster},
     istio::{self, Documents, Selected},
-    network_policy::{self, Between},
+    network_policy::{self, Between, Reach},
     otm::{self, Weakness},
 };
 use model::{Model, Name, SourceFile, TrustDomain, load::text::Text};
@@ -66,7 +66,7 @@ struct Istio {
 /// Nothing passes in the namespaces of the model but what its flows say, and questions to the cluster's DNS.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  ward export network-policy examples/shop | kubectl apply -f -\n  \
-ward export network-policy . --mesh --out network.yaml\n\n\
+ward export network-policy . --reach istio-system:15012 --out network.yaml\n\n\
 Exit codes: 0 written, 1 the model has errors or cannot be exported so, 2 a file cannot be read or written")]
 struct NetworkPolicy {
     #[command(flatten)]
@@ -74,6 +74,9 @@ struct NetworkPolicy {
     /// Pods meet on port 15008, that of Ward's sidecars and of Istio's ambient mode
     #[arg(long)]
     mesh: bool,
+    /// What every workload may reach too, such as the control plane of a mesh
+    #[arg(long, value_name = "NAMESPACE:PORT,...", value_delimiter = ',', value_parser = reach)]
+    reach: Vec<Reach>,
 }
 
 /// An Open Threat Model (OTM 0.2.0), with what `ward posture` finds as threats
@@ -172,6 +175,13 @@ fn trust_domain(text: &str) -> Result<TrustDomain, String> {
     TrustDomain::try_from(text.to_owned()).map_err(|error| error.to_string())
 }
 
+fn reach(text: &str) -> Result<Reach, String> {
+    let wrong = || format!("`{text}` is no namespace and port: write istio-system:15012");
+    let (namespace, port) = text.split_once(':').ok_or_else(wrong)?;
+    let port = port.parse().ok().filter(|port| *port > 0).ok_or_else(wrong)?;
+    Ok(Reach { namespace: name(namespace)?, port })
+}
+
 /// Runs it.
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     match args.command {
@@ -228,7 +238,7 @@ fn network_policies(args: &NetworkPolicy) -> anyhow::Result<ExitCode> {
     let Some((_, model)) = load(&to.place.dir)? else { return Ok(ExitCode::from(output::FINDINGS)) };
     let between = if args.mesh { Between::Mesh } else { Between::Applications };
     let exported = cluster(&model, args.cluster.choice(None));
-    finish(exported.and_then(|inside| network_policy::export(&inside, label, between)), to)
+    finish(exported.and_then(|inside| network_policy::export(&inside, label, between, &args.reach)), to)
 }
 
 fn threat_model(args: &Otm) -> anyhow::Result<ExitCode> {

@@ -139,12 +139,21 @@ pub enum Between {
     Mesh,
 }
 
+/// Somewhere that every workload may connect to, beside what flows say: the control plane of a mesh.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reach {
+    /// Every pod of this namespace.
+    pub namespace: Name,
+    /// At this port.
+    pub port: u16,
+}
+
 /// The documents by which Kubernetes lets through what the flows say. `label` is the key of the label that holds a pod's
 /// node.
 ///
 /// # Errors
 /// The label is none.
-pub fn export(cluster: &Cluster, label: &str, between: Between) -> Result<Exported, ExportError> {
+pub fn export(cluster: &Cluster, label: &str, between: Between, reach: &[Reach]) -> Result<Exported, ExportError> {
     if !super::istio::is_label_key(label) {
         return Err(ExportError::Label(label.to_owned()));
     }
@@ -152,9 +161,10 @@ pub fn export(cluster: &Cluster, label: &str, between: Between) -> Result<Export
     for note in cluster.notes.iter().cloned().chain(standby_notes(&cluster.model)) {
         exporter.out.note(note);
     }
-    exporter.head();
+    exporter.head(reach);
     for namespace in cluster.namespaces() {
         exporter.namespace(namespace)?;
+        exporter.reach(namespace, reach)?;
     }
     for (name, node) in cluster.workloads() {
         exporter.workload(name, node)?;
@@ -170,7 +180,7 @@ struct Exporter<'a> {
 }
 
 impl Exporter<'_> {
-    fn head(&mut self) {
+    fn head(&mut self, reach: &[Reach]) {
         let head = &mut self.out.head;
         head.push(format!("The flows of the model {} as NetworkPolicies. Written by `ward export network-policy`; change the model, and", self.cluster.model.name));
         head.push("export again. They hold where the cluster's network enforces them, and know addresses alone: not who calls, nor".to_owned());
@@ -180,9 +190,17 @@ impl Exporter<'_> {
         head.push("stands here: policies add up, and a further one only ever lets more through.".to_owned());
         if self.between == Between::Mesh {
             head.push(String::new());
-            head.push(format!("Pods meet on port {MESH_PORT}, the mesh's own. Its sidecars must reach their control plane too, which is none of the"));
-            head.push("model's: let them, by a policy of your own.".to_owned());
-            self.out.note(Note::needed("mesh", "a policy of your own", "sidecars must reach their control plane"));
+            head.push(format!("Pods meet on port {MESH_PORT}, the mesh's own."));
+        }
+        if reach.is_empty() {
+            head.push(String::new());
+            head.push(
+                "Sidecars must reach their control plane too, which is none of the model's: --reach istio-system:15012"
+                    .to_owned(),
+            );
+            head.push(
+                "lets them, where there are any. So must whoever scrapes metrics, by a policy of your own.".to_owned(),
+            );
         }
         let words = self.cluster.model.flows.iter().any(|flow| flow.via.allow.is_some() || flow.via.jwt.is_some());
         if words {
@@ -226,6 +244,27 @@ impl Exporter<'_> {
                 egress: vec![Egress { to: vec![dns], ports: ports.into() }],
             },
         )
+    }
+
+    /// What the caller lets every workload reach.
+    fn reach(&mut self, namespace: &Name, reach: &[Reach]) -> Result<(), ExportError> {
+        if reach.is_empty() {
+            return Ok(());
+        }
+        let egress = reach.iter().map(|one| Egress {
+            to: vec![Peer {
+                namespace_selector: Some(labelled(NAMESPACE_LABEL, one.namespace.as_str())),
+                ..Peer::default()
+            }],
+            ports: tcp(&[one.port].into()),
+        });
+        let spec = Spec {
+            pod_selector: LabelSelector::default(),
+            policy_types: vec!["Egress".to_owned()],
+            ingress: Vec::new(),
+            egress: egress.collect(),
+        };
+        self.add("ward-reach", namespace, vec!["asked for with --reach".to_owned()], spec)
     }
 
     fn workload(&mut self, name: &Name, node: &Node) -> Result<(), ExportError> {

@@ -1,6 +1,9 @@
 //! A model as an Open Threat Model (OTM 0.2.0): trust zones, components, data flows and assets, with what `ward posture` found
 //! as threats. What OTM has no field for stands in `attributes`, under Ward's words.
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use model::{AtRest, Auth, Class, Data, Flow, Model, Name, Node, NodeKind, Role, Trust, Zone, graph::Area};
 use serde::{Deserialize, Serialize};
@@ -281,6 +284,14 @@ fn joined<T: ToString>(all: impl IntoIterator<Item = T>) -> Option<String> {
     (!all.is_empty()).then(|| all.join(", "))
 }
 
+/// A time as a model says it: `90d`, `1h`.
+fn duration_text(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let units = [(24 * 60 * 60, 'd'), (60 * 60, 'h'), (60, 'm')];
+    let fits = units.into_iter().find(|(unit, _)| seconds > 0 && seconds % unit == 0);
+    fits.map_or_else(|| format!("{seconds}s"), |(unit, word)| format!("{}{word}", seconds / unit))
+}
+
 fn when(holds: bool, text: &str) -> Option<String> {
     holds.then(|| text.to_owned())
 }
@@ -315,9 +326,9 @@ fn asset(name: &Name, data: &Data) -> Asset {
             ("encrypt", when(data.encrypt_required, "required")),
             ("copy_of", data.copy_of.as_ref().map(ToString::to_string)),
             ("opens", joined(&data.opens)),
-            ("ttl", data.ttl.map(|ttl| format!("{}s", ttl.as_secs()))),
+            ("ttl", data.ttl.map(duration_text)),
             ("residency", joined(&data.residency)),
-            ("retention", data.retention.map(|time| format!("{}s", time.as_secs()))),
+            ("retention", data.retention.map(duration_text)),
             ("audit", data.audit.map(|audit| audit_word(audit).to_owned())),
         ]),
     }
@@ -427,11 +438,16 @@ impl<'a> Found<'a> {
         let mut found: BTreeMap<&str, Vec<&Weakness>> = BTreeMap::new();
         for weakness in weaknesses {
             let subject = weakness.id.split_once('@').map_or("", |(_, subject)| subject);
-            // What is weak about data or a zone is weak where it is kept, and at who is there.
+            // What is weak about data is weak where it is kept, or else where it moves; of a zone, at who is there.
             let mut places: Vec<&str> = Vec::new();
             if model.data.contains_key(subject) {
                 let keeps = |node: &Node| node.holds.iter().any(|held| held.as_str() == subject);
                 places.extend(model.nodes.iter().filter(|(_, node)| keeps(node)).map(|(name, _)| name.as_str()));
+                if places.is_empty() {
+                    let moves =
+                        |flow: &&Flow| flow.carries.iter().chain(&flow.returns).any(|datum| datum.as_str() == subject);
+                    places.extend(model.flows.iter().filter(moves).map(|flow| flow.id.as_str()));
+                }
             } else if model.zones.contains_key(subject) {
                 places.extend(
                     model.nodes.iter().filter(|(_, node)| node.zone.as_str() == subject).map(|(name, _)| name.as_str()),

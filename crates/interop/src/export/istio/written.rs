@@ -3,6 +3,7 @@
 //! written out where Istio has words for it, and said where it has none.
 use model::{
     Name,
+    allow::Segment,
     istio::{Action, AuthorizationPolicy, JwtRule, Metadata, RequestAuthentication, Rule, Selector, TargetRef},
 };
 
@@ -29,7 +30,7 @@ impl Exporter<'_> {
             for rule in &mut document.spec.rules {
                 spell_out(rule);
             }
-            for what in looser(&document.spec.rules) {
+            for what in self.looser(&document.spec.rules, &nodes) {
                 let note = Note::new(&title, what, "Istio reads this more loosely than Ward, see docs/policy.md");
                 comments.push(format!("looser than Ward: {}", note.what));
                 self.out.note(note);
@@ -162,6 +163,56 @@ impl Exporter<'_> {
         made
     }
 
+    /// What of rules that narrow Istio reads more loosely, and has no words for.
+    fn looser(&self, rules: &[Rule], nodes: &[Name]) -> Vec<String> {
+        let mut found = Vec::new();
+        for rule in rules {
+            for condition in &rule.when {
+                let values = condition.values.iter().chain(&condition.not_values);
+                if condition.key.starts_with("request.headers[") && values.clone().any(|value| value != "*") {
+                    found.push(format!("{}, one of several values in a line", condition.key));
+                }
+            }
+            for operation in rule.to.iter().map(|to| &to.operation) {
+                if operation.hosts.iter().any(|host| host.starts_with('*') && host.len() > 1) {
+                    found.push("hosts, with a port in the request".to_owned());
+                }
+                if !operation.not_hosts.is_empty() {
+                    found.push("notHosts".to_owned());
+                }
+                let odd = |path: &&String| {
+                    let lower = path.trim_end_matches(";*").to_ascii_lowercase();
+                    ["//", ";", "\\", "%", "/./", "/../"].iter().any(|what| lower.contains(what))
+                };
+                if operation.paths.iter().chain(&operation.not_paths).any(|path| odd(&path)) {
+                    found.push("paths that are not in normal form".to_owned());
+                }
+                if operation.paths.iter().any(|path| self.passes_parameters(path, nodes)) {
+                    found.push("paths, with `;` parameters inside the request's".to_owned());
+                }
+            }
+        }
+        found.dedup();
+        found
+    }
+
+    /// Whether `/a;x=1/b` gets past what denies `/a/b`: a flow must let any segment pass where `a` stands.
+    fn passes_parameters(&self, path: &str, nodes: &[Name]) -> bool {
+        let whole = path.contains('{') || path.starts_with('*');
+        let inner =
+            path.trim_end_matches('*').split('/').filter(|segment| !segment.is_empty()).count().saturating_sub(1);
+        let model = &self.cluster.model;
+        let mut flows = model.flows.iter().filter(|flow| !flow.standby && nodes.contains(&flow.to));
+        flows.any(|flow| match &flow.via.allow {
+            None => inner > 0 || whole,
+            Some(entries) => entries.iter().any(|entry| {
+                let path = flow.via.received_path(&entry.path);
+                let wild = path.segments.iter().position(|segment| !matches!(segment, Segment::Literal(_)));
+                wild.is_some_and(|at| whole || at < inner)
+            }),
+        })
+    }
+
     /// Refuses a policy that names what the caller's options rename.
     fn renamed(&self, title: &str, policy: &AuthorizationPolicy) -> Result<(), ExportError> {
         let choice = &self.cluster.choice;
@@ -202,21 +253,33 @@ fn identity_field(rule: &Rule) -> Option<String> {
     sources.or_else(|| rule.when.iter().find(|one| keys.contains(&one.key.as_str())).map(|one| one.key.clone()))
 }
 
-/// Writes out what Ward reads into a rule that narrows: `/admin` is `/admin/` too, and a host is one at any port.
+/// Writes out what Ward reads into a rule that narrows: `/admin` is `/admin/` and `/admin;x=1` too, and a host is one at any
+/// port.
 fn spell_out(rule: &mut Rule) {
     for to in &mut rule.to {
         let operation = &mut to.operation;
-        let open = |path: &&String| !path.ends_with('/') && !(path.ends_with('*') && !path.starts_with('*'));
-        let slashed: Vec<String> = operation.paths.iter().filter(open).map(|path| format!("{path}/")).collect();
-        add(&mut operation.paths, slashed);
+        let spelt: Vec<String> = operation.paths.iter().flat_map(|path| spellings(path)).collect();
+        add(&mut operation.paths, spelt);
         let plain = |host: &&String| !host.contains(['*', ':']) && !host.ends_with('.');
-        let ported: Vec<String> = operation
-            .hosts
-            .iter()
-            .filter(plain)
-            .flat_map(|host| [format!("{host}:*"), format!("{host}."), format!("{host}.:*")])
-            .collect();
+        let named = operation.hosts.iter().filter(plain);
+        let ported: Vec<String> =
+            named.flat_map(|host| [format!("{host}:*"), format!("{host}."), format!("{host}.:*")]).collect();
         add(&mut operation.hosts, ported);
+    }
+}
+
+/// Further values that stand for what Ward takes for the same path.
+pub(super) fn spellings(path: &str) -> Vec<String> {
+    if path.ends_with('/') || path == "*" {
+        return Vec::new();
+    }
+    match path.strip_suffix('*') {
+        Some(prefix) if !path.contains('{') => {
+            let last = prefix.strip_suffix('/').filter(|last| !last.is_empty());
+            last.map(|last| format!("{last};*")).into_iter().collect()
+        }
+        _ if path.contains('{') || path.starts_with('*') => vec![format!("{path}/")],
+        _ => vec![format!("{path}/"), format!("{path};*")],
     }
 }
 
@@ -226,39 +289,6 @@ fn add(values: &mut Vec<String>, more: Vec<String>) {
             values.push(value);
         }
     }
-}
-
-/// What of rules that narrow Istio reads more loosely, and has no words for.
-fn looser(rules: &[Rule]) -> Vec<String> {
-    let mut found = Vec::new();
-    for rule in rules {
-        for condition in &rule.when {
-            let values = condition.values.iter().chain(&condition.not_values);
-            if condition.key.starts_with("request.headers[") && values.clone().any(|value| value != "*") {
-                found.push(format!("{}, one of several values in a line", condition.key));
-            }
-        }
-        for operation in rule.to.iter().map(|to| &to.operation) {
-            if operation.hosts.iter().any(|host| host.starts_with('*') && host.len() > 1) {
-                found.push("hosts, with a port in the request".to_owned());
-            }
-            if !operation.not_hosts.is_empty() {
-                found.push("notHosts".to_owned());
-            }
-            let odd = |path: &String| {
-                let lower = path.to_ascii_lowercase();
-                ["//", ";", "\\", "%", "/./", "/../"].iter().any(|what| lower.contains(what))
-            };
-            if operation.paths.iter().chain(&operation.not_paths).any(odd) {
-                found.push("paths that are not in normal form".to_owned());
-            }
-            if !operation.paths.is_empty() || !operation.not_paths.is_empty() {
-                found.push("paths, with `;` parameters in the request".to_owned());
-            }
-        }
-    }
-    found.dedup();
-    found
 }
 
 /// Says that keys stand at an address which is another machine in every pod.
