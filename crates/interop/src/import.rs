@@ -206,7 +206,10 @@ fn read(file: &SourceFile, wanted: Option<Format>) -> Result<(Format, Vec<Docume
     if wanted.is_none() && mermaid::is_markdown(&file.name) {
         return Err(ImportError::Unknown(file.name.clone()));
     }
-    let broken = |error| ImportError::Broken { file: file.name.clone(), error };
+    let broken = |error: TreeError| match kubernetes::template_line(&file.text) {
+        Some(line) => ImportError::Refused { place: place(&file.name, line), why: kubernetes::TEMPLATE.to_owned() },
+        None => ImportError::Broken { file: file.name.clone(), error },
+    };
     let start = file.text.trim_start_matches('\u{feff}').trim_start();
     let trees = match start.as_bytes().first() {
         Some(b'{' | b'[') => match Tree::json(&file.text) {
@@ -222,6 +225,10 @@ fn read(file: &SourceFile, wanted: Option<Format>) -> Result<(Format, Vec<Docume
             Err(error) => return Err(broken(error)),
         },
     };
+    // Some templates happen to be YAML; what they make is not what they say.
+    if let Some(line) = kubernetes::template_line(&file.text).filter(|_| file.text.contains("{{ .Values.")) {
+        return Err(ImportError::Refused { place: place(&file.name, line), why: kubernetes::TEMPLATE.to_owned() });
+    }
     let found = known.or_else(|| trees.iter().find_map(looks_like));
     let format = found.ok_or_else(|| ImportError::Unknown(file.name.clone()))?;
     Ok((format, trees.into_iter().map(|tree| Document { file: &file.name, tree }).collect()))
