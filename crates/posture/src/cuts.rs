@@ -213,6 +213,8 @@ fn candidates(view: &View<'_>, step: &PathStep) -> Vec<Candidate> {
             let changes = entrances.iter().map(|n| add(&["nodes", node(*n), "guards"], "waf")).collect();
             vec![declared(one(words, changes), entrances.iter().any(|n| is_declared_only(view.node(*n), "waf")))]
         }
+        // What logs in to a store is a program, which has no second factor.
+        By::Login(target) if view.node(target).keeps() => Vec::new(),
         By::Login(target) => {
             let words = format!("ask for a second factor at `{}` (mfa)", node(target));
             let cut = one(words, vec![add(&["nodes", node(target), "guards"], "mfa")]);

@@ -40,6 +40,11 @@ pub(crate) fn asks_for_token(view: &View<'_>, flow: &FlowView<'_>) -> bool {
             || to.guarded(&["oidc", "mfa"]))
 }
 
+/// Whether what comes by the first goes on by the second: some of what is sent, or some of the answer.
+fn is_passed(source: &FlowView<'_>, on: &FlowView<'_>) -> bool {
+    source.carries.iter().any(|d| on.carries.contains(d)) || source.returns.iter().any(|d| on.returns.contains(d))
+}
+
 /// The flow by which a stranger sends what is passed on: of those of the same zone to the same node as one of them, the first
 /// by name that asks for nothing and carries some of it; that one where there is none.
 pub(crate) fn sent_by(view: &View<'_>, flow: FlowId, passed: FlowId) -> FlowId {
@@ -51,7 +56,7 @@ pub(crate) fn sent_by(view: &View<'_>, flow: FlowId, passed: FlowId) -> FlowId {
     });
     let fits = same.filter(|f| {
         let other = view.flow(*f);
-        !asks_for_token(view, other) && other.carries.iter().any(|d| passed.carries.contains(d))
+        !asks_for_token(view, other) && is_passed(other, passed)
     });
     fits.min_by_key(|f| view.flow(*f).flow.id.as_str()).unwrap_or(flow)
 }
@@ -62,7 +67,7 @@ pub(crate) fn is_turned_away(view: &View<'_>, flow: &FlowView<'_>) -> bool {
         || flow.flow.via.words.get("mtls").is_some_and(|w| w.as_bool() == Some(true))
 }
 
-/// Whether a service sends on by this flow some of what it is sent, and for whom.
+/// Whether a service passes on by this flow what it is asked, and for whom.
 pub(crate) fn passes(view: &View<'_>, flow: FlowId) -> Passes {
     let of = view.flow(flow);
     let (from, to) = (view.node(of.from), view.node(of.to));
@@ -70,7 +75,7 @@ pub(crate) fn passes(view: &View<'_>, flow: FlowId) -> Passes {
         return Passes::Never;
     }
     let mut needs: Option<Vec<Fact>> = None;
-    for source in view.inbound(of.from).filter(|f| f.carries.iter().any(|d| of.carries.contains(d))) {
+    for source in view.inbound(of.from).filter(|f| is_passed(f, of)) {
         if !asks_for_token(view, source) {
             return Passes::Always;
         }

@@ -103,3 +103,32 @@ fn tasky_mended_has_nothing_high() {
     let found = findings(&example("tasky/secure"));
     assert!(found.iter().all(|f| f.severity < Severity::High));
 }
+
+/// A mend is made, read again, and asked for again: the finding is gone with what followed from it, and nothing worse has come.
+#[test]
+fn every_mend_mends() {
+    let mut found = Vec::new();
+    models(&examples(), &mut found);
+    let mut mended = 0;
+    for path in found {
+        let name = path.strip_prefix(examples()).unwrap().to_str().unwrap();
+        let text = example(name);
+        let before = findings(&text);
+        for finding in before.iter().filter(|f| !f.fix.changes.is_empty()) {
+            let after = text.changed(&finding.fix.changes).unwrap_or_else(|e| panic!("{name} {}: {e:?}", finding.id));
+            let after = findings(&after);
+            let gone = |id: &str| after.iter().all(|f| f.id != id && f.also.iter().all(|c| c.id != id));
+            assert!(gone(&finding.id), "{name} {} is still there", finding.id);
+            // What has two causes is still there after one mend, below the other.
+            for also in &finding.also {
+                assert!(after.iter().all(|f| f.id != also.id), "{name} {} is still there", also.id);
+            }
+            let new =
+                after.iter().filter(|f| before.iter().all(|b| b.id != f.id && b.also.iter().all(|c| c.id != f.id)));
+            let worse: Vec<&str> = new.filter(|f| f.severity > finding.severity).map(|f| f.id.as_str()).collect();
+            assert!(worse.is_empty(), "{name} {} brings {worse:?}", finding.id);
+            mended += 1;
+        }
+    }
+    assert!(mended > 20, "{mended}");
+}

@@ -152,6 +152,31 @@ fn a_waiver_accepts_until_its_day_and_no_longer() {
     assert_eq!(one(&found, "stale-waiver@W-1").severity, Severity::Low);
 }
 
+/// A pipeline deploys, and a runner has its token as well: the token is the pipeline's to keep.
+#[test]
+fn what_one_needs_is_taken_from_the_other() {
+    let text = r#"
+zones: { inside: {} }
+data: { deploy-token: { class: secret, opens: [cluster], ttl: 1h }, order: { class: internal } }
+nodes:
+  deployer: { kind: service, zone: inside, logs: true, holds: [deploy-token] }
+  runner: { kind: service, zone: inside, logs: true, holds: [deploy-token] }
+  cluster: { kind: service, zone: inside, privilege: admin, auth: rbac }
+flows:
+  - { id: deploy, from: deployer, to: cluster, carries: [deploy-token], via: { tls: "1.3" } }
+  - { id: start, from: runner, to: deployer, carries: [order], via: { tls: "1.3" } }
+"#;
+    let found = findings(text, TODAY);
+    let finding = one(&found, "excess-privilege@deploy-token");
+    assert_eq!(finding.why, "`runner` has `deploy-token`, which opens `cluster` with all rights, and no flow there");
+    assert_eq!(finding.also.iter().map(|c| c.id.as_str()).collect::<Vec<_>>(), ["shared-credential@deploy-token"]);
+    let text = format!("ward: 1\nmodel: example\n{}", text.trim_start());
+    let text = Text::new(vec![SourceFile { name: "ward.yaml".to_owned(), text }]);
+    let mended = text.changed(&finding.fix.changes).unwrap();
+    let mended = model::load(mended.files()).model.unwrap();
+    assert!(grade(Input { model: &mended, text: None, today: TODAY }).is_empty());
+}
+
 /// Three passwords that nobody rotates, as a manager that does would mend all of them.
 fn passwords(more: &str) -> String {
     format!(

@@ -1,5 +1,5 @@
 //! A secret that opens an administration its holder has no business with.
-use model::{Class, NodeKind};
+use model::{Class, NodeKind, load::text::Change};
 use time::Date;
 
 use crate::{
@@ -14,7 +14,7 @@ use crate::{
 pub(crate) static RULE: Rule = Rule {
     id: "excess-privilege",
     when: "a node has a secret that opens a node with `privilege: admin`, and no flow there: the power is not needed",
-    mend: "take the power away from the secret: leave the node out of its `opens`",
+    mend: "take the power away from the secret: leave the node out of its `opens`; where another holder needs it, take the secret away from the one that does not",
     grade: Grade::Fixed(Severity::High),
     looks_at: subjects::ADMIN_SECRETS,
     controls: &[pci("7.2.2"), pci("7.2.5"), soc2("CC6.3"), tenet("3")],
@@ -50,33 +50,40 @@ fn check(view: &View<'_>, _: Date) -> Vec<Found> {
             continue;
         }
         let holders = holders(view, secret);
-        let useless = |target: &&NodeId| {
-            let target = **target;
-            let has_flow = |holder: &&NodeId| view.outbound(**holder).any(|f| f.to == target);
-            holders.iter().any(|h| *h != target) && holders.iter().filter(|h| **h != target).any(|h| !has_flow(&h))
+        let has_flow = |holder: NodeId, target: NodeId| view.outbound(holder).any(|f| f.to == target);
+        let idle = |target: NodeId| {
+            let idle = holders.iter().copied().filter(|h| *h != target && !has_flow(*h, target));
+            idle.collect::<Vec<_>>()
         };
-        let useless: Vec<NodeId> = admin.iter().filter(useless).copied().collect();
+        let useless: Vec<NodeId> = admin.iter().copied().filter(|t| !idle(*t).is_empty()).collect();
         if useless.is_empty() {
             continue;
         }
-        let without =
-            holders.iter().filter(|h| useless.iter().any(|t| *h != t && !view.outbound(**h).any(|f| f.to == *t)));
-        let without: Vec<&str> = without.map(|h| view.node(*h).name.as_str()).collect();
+        let mut without: Vec<NodeId> = useless.iter().flat_map(|t| idle(*t)).collect();
+        without.sort_unstable();
+        without.dedup();
+        let names: Vec<&str> = without.iter().map(|h| view.node(*h).name.as_str()).collect();
         let targets = list(useless.iter().map(|t| view.node(*t).name.as_str()));
-        let why = format!(
-            "`{}`, which {} {}, opens {targets} with all rights, and no flow needs that",
-            of.name,
-            list(without.iter().copied()),
-            if without.len() == 1 { "has" } else { "have" },
-        );
         let name = of.name.as_str();
-        let mut one = Found::new(name, Severity::High, why)
-            .fix(
-                format!("give `{name}` only the rights that a flow needs"),
-                useless.iter().map(|t| take(&["data", name, "opens"], view.node(*t).name.as_str())),
-            )
-            .at(&["data", name, "opens"]);
-        for holder in without {
+        // Somebody else needs the power: then it is the secret that does not belong to those who have no use for it.
+        let needed = useless.iter().any(|t| holders.iter().any(|h| has_flow(*h, *t)));
+        let have = if names.len() == 1 { "has" } else { "have" };
+        let (why, words, changes) = if needed {
+            let why = format!(
+                "{} {have} `{name}`, which opens {targets} with all rights, and no flow there",
+                list(names.iter().copied())
+            );
+            (why, format!("take `{name}` away from {}", list(names.iter().copied())), taken(view, secret, &without))
+        } else {
+            let why = format!(
+                "`{name}`, which {} {have}, opens {targets} with all rights, and no flow needs that",
+                list(names.iter().copied()),
+            );
+            let changes = useless.iter().map(|t| take(&["data", name, "opens"], view.node(*t).name.as_str()));
+            (why, format!("give `{name}` only the rights that a flow needs"), changes.collect())
+        };
+        let mut one = Found::new(name, Severity::High, why).fix(words, changes).at(&["data", name, "opens"]);
+        for holder in names {
             one = one.at(&["nodes", holder, "holds"]);
         }
         for target in useless {
@@ -85,6 +92,24 @@ fn check(view: &View<'_>, _: Date) -> Vec<Found> {
         found.push(one);
     }
     found
+}
+
+/// Without the secret where these have it from: held, or answered with.
+fn taken(view: &View<'_>, secret: DataId, from: &[NodeId]) -> Vec<Change> {
+    let of = view.datum(secret);
+    let name = of.name.as_str();
+    let held = from.iter().filter(|n| of.holders.contains(n));
+    let held = held.map(|n| take(&["nodes", view.node(*n).name.as_str(), "holds"], name));
+    let answered = of.returned.iter().map(|f| view.flow(*f)).filter(|f| from.contains(&f.from));
+    held.chain(answered.map(|f| take(&["flows", f.flow.id.as_str(), "returns"], name))).collect()
+}
+
+/// Whether a secret opens an administration that another holder uses and this one does not.
+pub(super) fn is_idle(view: &View<'_>, secret: DataId, holder: NodeId) -> bool {
+    let admin = view.datum(secret).opens.iter().copied().filter(|n| view.node(*n).node.admin);
+    holders(view, secret).contains(&holder)
+        && admin.clone().any(|t| holders(view, secret).iter().any(|h| view.outbound(*h).any(|f| f.to == t)))
+        && admin.into_iter().any(|t| holder != t && !view.outbound(holder).any(|f| f.to == t))
 }
 
 /// Who has a secret to use it: not a store that keeps it, nor a service that hands it out.

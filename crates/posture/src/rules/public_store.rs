@@ -66,7 +66,11 @@ fn check(view: &View<'_>, _: Date) -> Vec<Found> {
         let (whence, changes, evidence) = match (exposed, by_flow()) {
             (Some(Exposed::Stated(zone)), _) => {
                 let outside = of.node.exposed_to.iter().filter(|z| view.is_outside(z));
-                let changes = outside.map(|z| take(&["nodes", name, "exposed_to"], z.as_str())).collect();
+                let mut changes: Vec<_> = outside.map(|z| take(&["nodes", name, "exposed_to"], z.as_str())).collect();
+                // Private, it would still not know who of those inside asks.
+                if view.inbound(id).any(|f| !f.authenticated && !f.flow.standby) {
+                    changes.push(set(&["nodes", name, "auth"], "iam"));
+                }
                 (zone.as_str(), changes, vec!["nodes", name, "exposed_to"])
             }
             (_, Some(flow)) => {
@@ -84,7 +88,7 @@ fn check(view: &View<'_>, _: Date) -> Vec<Found> {
         );
         found.push(
             Found::new(name, severity, why)
-                .fix("make it private: no untrusted zone may connect to it", changes)
+                .fix("make it private: no untrusted zone may connect to it, and whoever does proves who it is", changes)
                 .at(&evidence)
                 .at(&["nodes", name, "auth"])
                 .lets(By::Open(id)),

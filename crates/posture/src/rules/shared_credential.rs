@@ -2,7 +2,7 @@
 use model::{Class, NodeKind};
 use time::Date;
 
-use super::traveling_key;
+use super::{excess_privilege, traveling_key};
 use crate::{
     Grade, Rule, Severity,
     controls::{pci, soc2, tenet},
@@ -42,9 +42,13 @@ nodes:
 
 fn check(view: &View<'_>, _: Date) -> Vec<Found> {
     let mut found = Vec::new();
-    for of in view.data.iter().filter(|d| d.datum.class == Class::Secret && !d.opens.is_empty()) {
+    for (secret, of) in view.data.iter().enumerate() {
+        if of.datum.class != Class::Secret || of.opens.is_empty() {
+            continue;
+        }
         let users =
             of.holders.iter().filter(|n| view.node(**n).node.kind == NodeKind::Service && !of.opens.contains(n));
+        let idle = users.clone().filter(|n| excess_privilege::is_idle(view, secret, **n)).count();
         let users: Vec<&str> = users.map(|n| view.node(*n).name.as_str()).collect();
         if users.len() < 2 || traveling_key::is_key(of.datum) {
             continue;
@@ -55,6 +59,9 @@ fn check(view: &View<'_>, _: Date) -> Vec<Found> {
         let mut one = Found::new(of.name, Severity::Medium, why)
             .fix("give each of them a secret of its own", [])
             .at(&["data", of.name.as_str()]);
+        if users.len() - idle < 2 {
+            one = one.follows(&excess_privilege::RULE, of.name);
+        }
         for user in users {
             one = one.at(&["nodes", user, "holds"]);
         }

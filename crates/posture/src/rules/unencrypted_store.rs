@@ -58,7 +58,7 @@ fn check(view: &View<'_>, _: Date) -> Vec<Found> {
         let kept: Vec<usize> = of.holds.iter().copied().filter(|d| view.class(*d) >= Class::Confidential).collect();
         let asks = kept.iter().any(|d| view.datum(*d).datum.encrypt_required);
         let why = format!(
-            "`{}` keeps {} unencrypted: {}{}",
+            "`{}` keeps {} unencrypted: {} data{}",
             of.name,
             view.list(kept.iter().copied()),
             class_word(view.class(worst)),
