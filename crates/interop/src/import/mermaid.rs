@@ -121,6 +121,11 @@ pub fn is_markdown(name: &str) -> bool {
     [".md", ".markdown", ".mdx"].iter().any(|ending| name.to_ascii_lowercase().ends_with(ending))
 }
 
+/// The word of a name that says that it is a store.
+pub(super) fn of_box(name: &str) -> Option<String> {
+    words::of_box(name).kind.filter(|(kind, _)| *kind == "store").map(|(_, word)| word)
+}
+
 /// Reads diagrams into a draft.
 ///
 /// # Errors
