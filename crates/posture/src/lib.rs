@@ -17,6 +17,8 @@ mod frameworks;
 mod glob;
 mod grade;
 #[cfg(test)]
+mod judged;
+#[cfg(test)]
 mod mutation;
 mod paths;
 mod rule;

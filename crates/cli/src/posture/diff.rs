@@ -1,5 +1,9 @@
 //! `ward posture diff`: what a change of the model takes away, brings, and makes better or worse.
-use std::{collections::BTreeMap, path::PathBuf, process::ExitCode};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    process::ExitCode,
+};
 
 use posture::{Finding, Severity};
 use serde::Serialize;
@@ -65,7 +69,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     Ok(verdict(difference.new.iter().copied().chain(worse), args.fail_on))
 }
 
-/// By id.
+/// By id. What stood below another finding and stands by itself now, or the other way round, was there and is there.
 pub(super) fn difference<'f>(before: &'f [Finding], after: &'f [Finding]) -> Difference<'f> {
     let was: BTreeMap<&str, &Finding> = before.iter().map(|f| (f.id.as_str(), f)).collect();
     let is: BTreeMap<&str, &Finding> = after.iter().map(|f| (f.id.as_str(), f)).collect();
@@ -73,9 +77,13 @@ pub(super) fn difference<'f>(before: &'f [Finding], after: &'f [Finding]) -> Dif
         let was = was.get(now.id.as_str())?.severity;
         (was != now.severity).then_some(Changed { was, now })
     });
+    let below = |all: &'f [Finding]| all.iter().flat_map(|f| &f.also).map(|c| c.id.as_str()).collect::<BTreeSet<_>>();
+    let (was_below, is_below) = (below(before), below(after));
+    let had = |f: &&Finding| was.contains_key(f.id.as_str()) || was_below.contains(f.id.as_str());
+    let has = |f: &&Finding| is.contains_key(f.id.as_str()) || is_below.contains(f.id.as_str());
     Difference {
-        new: after.iter().filter(|f| !was.contains_key(f.id.as_str())).collect(),
-        gone: before.iter().filter(|f| !is.contains_key(f.id.as_str())).collect(),
+        new: after.iter().filter(|f| !had(f)).collect(),
+        gone: before.iter().filter(|f| !has(f)).collect(),
         changed: changed.collect(),
     }
 }

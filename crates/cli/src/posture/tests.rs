@@ -182,6 +182,25 @@ fn new_gone_and_changed() {
     assert_eq!(changed, ["plaintext-flow@file accepted high"]);
 }
 
+/// One cause, two secrets: that another one stands for both is no news.
+#[test]
+fn what_stands_below_another_is_neither_new_nor_gone() {
+    let model = |names: &[&str]| {
+        let data: String = names.iter().map(|n| format!("  {n}: {{ class: secret, opens: [db] }}\n")).collect();
+        format!(
+            "ward: 1\nmodel: example\nzones: {{ inside: {{}} }}\ndata:\n{data}nodes:\n  db: {{ kind: store, zone: inside, auth: password }}\n  \
+             orders: {{ kind: service, zone: inside, holds: [{0}] }}\nflows:\n  - {{ id: save, from: orders, to: db, carries: [{0}], \
+             via: {{ tls: \"1.3\" }} }}\n",
+            names.join(", ")
+        )
+    };
+    let (before, after) = (graded(&model(&["b-password"])), graded(&model(&["a-password", "b-password"])));
+    let difference = difference(&before.findings, &after.findings);
+    let ids = |all: &[&posture::Finding]| all.iter().map(|f| f.id.clone()).collect::<Vec<_>>();
+    assert_eq!(ids(&difference.new), ["static-secret@a-password"]);
+    assert!(difference.gone.is_empty());
+}
+
 #[test]
 fn an_unknown_id_names_the_closest() {
     let graded = graded(MODEL);
