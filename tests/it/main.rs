@@ -9,3 +9,4 @@ mod guide;
 mod link;
 mod reference;
 mod tidy;
+mod trestle;

@@ -11,6 +11,7 @@ mod apply;
 mod check;
 mod clock;
 mod columns;
+mod compliance;
 mod config;
 mod decisions;
 mod diagnostics;
@@ -52,6 +53,7 @@ enum Command {
     Policy(policy::Args),
     Posture(posture::Args),
     Paths(paths::Args),
+    Compliance(compliance::Args),
     Explain(explain::Args),
     Up(up::Args),
     Run(run::Args),
@@ -83,6 +85,7 @@ fn main() -> ExitCode {
         Command::Policy(args) => policy::run(args),
         Command::Posture(args) => posture::run(args),
         Command::Paths(args) => paths::run(args),
+        Command::Compliance(args) => compliance::run(args),
         Command::Explain(args) => explain::run(args),
         Command::Up(args) => up::run(args),
         Command::Run(args) => run::run(args),

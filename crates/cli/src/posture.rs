@@ -21,6 +21,7 @@ mod text;
 
 pub(crate) use fix::write;
 pub(crate) use patch::unified;
+pub(crate) use sarif::uri;
 
 /// Grade a model: findings with evidence, severity and a mend
 ///
@@ -102,6 +103,11 @@ pub(crate) struct Day {
 }
 
 impl Day {
+    /// Whether somebody asked for a day.
+    pub(crate) fn is_given(self) -> bool {
+        self.date.is_some()
+    }
+
     pub(crate) fn date(self) -> anyhow::Result<Date> {
         match self.date {
             Some(date) => Ok(date),

@@ -1,6 +1,6 @@
 //! A model against a framework: each control satisfied, not satisfied, accepted, without a subject, or for a person to show.
 //! What is said is about the design that the model states, never about how it is operated.
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde::Serialize;
 
@@ -171,8 +171,11 @@ impl Assessment {
 
     /// The findings behind all controls that are not satisfied, once each, worst first.
     pub fn worst(&self) -> Vec<&Failure> {
-        let open = self.controls.iter().filter(|c| c.state == State::NotSatisfied).flat_map(|c| &c.findings);
-        let mut all: Vec<&Failure> = open.filter(|f| f.waived.is_none() && f.follows.is_none()).collect();
+        let failing = self.controls.iter().filter(|c| c.state == State::NotSatisfied).flat_map(|c| &c.findings);
+        let mut all: Vec<&Failure> = failing.filter(|f| f.waived.is_none()).collect();
+        // What follows from another finding is mended with it; it stands for itself where that one fails nothing here.
+        let roots: HashSet<&str> = all.iter().filter(|f| f.follows.is_none()).map(|f| f.id.as_str()).collect();
+        all.retain(|f| f.follows.as_deref().is_none_or(|root| !roots.contains(root)));
         all.sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| a.id.cmp(&b.id)));
         all.dedup_by(|a, b| a.id == b.id);
         all

@@ -84,7 +84,7 @@ fn physical(dir: &Path, file: &str, line: usize) -> Value {
 }
 
 /// A relative reference (RFC 3986): everything that is not plain is escaped byte by byte.
-fn uri(path: &Path) -> String {
+pub(crate) fn uri(path: &Path) -> String {
     let text = path.to_string_lossy();
     let text = text.strip_prefix("./").unwrap_or(&text);
     let mut out = if path.is_absolute() { "file://".to_owned() } else { String::new() };
