@@ -61,16 +61,15 @@ struct Import<'p, 'd> {
     rights: HashMap<usize, Rights>,
     /// The secret that stands for a role or user.
     principals: HashMap<usize, String>,
-    /// Functions and machines that run, with the role they have.
+    /// The account's zone.
     zone: String,
 }
 
 /// A node that security groups stand before.
 struct Guarded {
     node: String,
+    /// Those that are about it.
     rules: Vec<Rule>,
-    /// Ports that it answers at; none for all.
-    port: Option<u16>,
 }
 
 impl<'p, 'd> Import<'p, 'd> {
@@ -140,7 +139,11 @@ impl<'p, 'd> Import<'p, 'd> {
         for id in self.plan.of(kinds) {
             let of = self.plan.get(id);
             let numbered = of.index.as_ref().is_some_and(|i| i.parse::<usize>().is_ok());
-            let address = if numbered { of.address.rsplit_once('[').map_or(of.address.as_str(), |(a, _)| a) } else { &of.address };
+            let address = if numbered {
+                of.address.rsplit_once('[').map_or(of.address.as_str(), |(a, _)| a)
+            } else {
+                &of.address
+            };
             match at.get(address).and_then(|n| order.get_mut(*n)) {
                 Some(group) => group.push(id),
                 None => {
@@ -166,7 +169,9 @@ impl<'p, 'd> Import<'p, 'd> {
         let zone = self.vpc_zone(vpc);
         let sides = |plan: &Plan<'_>, network: &Network| -> Vec<network::Side> {
             let of = plan.of(&["aws_subnet", "aws_default_subnet"]).into_iter();
-            of.filter(|s| plan.find(*s, &["vpc_id"], &["aws_vpc", "aws_default_vpc"]).contains(&vpc)).map(|s| network.side(s)).collect()
+            of.filter(|s| plan.find(*s, &["vpc_id"], &["aws_vpc", "aws_default_vpc"]).contains(&vpc))
+                .map(|s| network.side(s))
+                .collect()
         };
         let all = sides(self.plan, &self.network);
         let both = all.contains(&network::Side::Public) && all.contains(&network::Side::Private);
@@ -176,7 +181,11 @@ impl<'p, 'd> Import<'p, 'd> {
                 let word = if side == network::Side::Public { "public" } else { "private" };
                 let key = format!("{}:{word}", self.key(vpc));
                 let one = self.draft.zone(&key, &format!("{zone}-{word}")).set("in", zone);
-                let words = if side == network::Side::Public { "subnets with a route to the internet" } else { "subnets without one" };
+                let words = if side == network::Side::Public {
+                    "subnets with a route to the internet"
+                } else {
+                    "subnets without one"
+                };
                 one.comment(words).name().to_owned()
             }
             _ => zone,
@@ -214,12 +223,18 @@ impl<'p, 'd> Import<'p, 'd> {
     /// The flow between two nodes.
     fn flow(&mut self, from: &str, to: &str) -> &mut Noun {
         let key = format!("terraform:{from}>{to}");
-        self.draft.flow(&key, &format!("{from}-{to}"), from, to)
+        // `mongodb-to-imds` reads better than `mongodb-mongodb-imds`.
+        let wanted = match to.strip_prefix(from).and_then(|rest| rest.strip_prefix('-')) {
+            Some(rest) => format!("{from}-to-{rest}"),
+            None => format!("{from}-{to}"),
+        };
+        self.draft.flow(&key, &wanted, from, to)
     }
 
     /// A flow of requests, or of what a store holds.
     fn sends(&mut self, from: &str, to: &str, why: &str) {
-        let held: Vec<String> = self.draft.named(Kind::Node, to).map(|n| n.list("holds").map(str::to_owned).collect()).unwrap_or_default();
+        let held: Vec<String> =
+            self.draft.named(Kind::Node, to).map(|n| n.list("holds").map(str::to_owned).collect()).unwrap_or_default();
         let is_store = self.draft.named(Kind::Node, to).is_some_and(|n| n.text("kind") == Some("store"));
         if is_store && !held.is_empty() {
             let flow = self.flow(from, to);
@@ -246,16 +261,20 @@ impl<'p, 'd> Import<'p, 'd> {
         for guarded in std::mem::take(&mut self.guarded) {
             for rule in &guarded.rules {
                 let network::Source::Group(group) = rule.source else { continue };
-                if guarded.port.is_some_and(|p| !rule.has(p)) {
-                    continue;
-                }
                 for member in self.members.get(&group).cloned().unwrap_or_default() {
-                    if member == guarded.node || self.is_flow(&member, &guarded.node) || self.is_flow(&guarded.node, &member) {
+                    if member == guarded.node
+                        || self.is_flow(&member, &guarded.node)
+                        || self.is_flow(&guarded.node, &member)
+                    {
                         continue;
                     }
                     made += 1;
                     if made <= GROUP_FLOWS_MAX {
-                        self.sends(&member, &guarded.node, "a security group lets it in; whether it is used is not in a plan");
+                        self.sends(
+                            &member,
+                            &guarded.node,
+                            "a security group lets it in; whether it is used is not in a plan",
+                        );
                     }
                 }
             }
@@ -274,18 +293,30 @@ impl<'p, 'd> Import<'p, 'd> {
         }
         for (kind, count) in strange {
             let why = match kind.split('_').next().unwrap_or_default() {
-                "google" | "azurerm" | "azuread" | "alicloud" | "oci" | "digitalocean" | "hcloud" => "of clouds Ward reads AWS",
-                "kubernetes" | "helm" | "kubectl" => "import the manifests beside the plan: `kubectl get … -o yaml`, `helm template`",
+                "google" | "azurerm" | "azuread" | "alicloud" | "oci" | "digitalocean" | "hcloud" => {
+                    "of clouds Ward reads AWS"
+                }
+                "kubernetes" | "helm" | "kubectl" => {
+                    "import the manifests beside the plan: `kubectl get … -o yaml`, `helm template`"
+                }
                 _ => "Ward does not know what it means for the flow of data",
             };
             let times = if count == 1 { String::new() } else { format!(" ({count} of them)") };
             self.draft.left_out(self.file, format!("{kind}{times}"), why);
         }
         if self.network.is_cut {
-            self.draft.left_out(self.file, "rules of security groups", "there are more than 50,000: import the plan in parts");
+            self.draft.left_out(
+                self.file,
+                "rules of security groups",
+                "there are more than 50,000: import the plan in parts",
+            );
         }
         if self.matcher.is_exhausted() {
-            self.draft.left_out(self.file, "what some roles may do", "there are too many policies and stores to compare: import the plan in parts");
+            self.draft.left_out(
+                self.file,
+                "what some roles may do",
+                "there are too many policies and stores to compare: import the plan in parts",
+            );
         }
     }
 }

@@ -41,28 +41,52 @@ impl<'p> Import<'p, '_> {
         let plan = self.plan;
         for ids in self.grouped(&["aws_instance", "aws_spot_instance_request"]) {
             let all = || ids.iter().map(|id| plan.get(*id));
-            let templates: Vec<usize> = ids.iter().flat_map(|id| plan.find(*id, &["launch_template", "id"], &["aws_launch_template"])).collect();
+            let templates: Vec<usize> = ids
+                .iter()
+                .flat_map(|id| plan.find(*id, &["launch_template", "id"], &["aws_launch_template"]))
+                .collect();
             let mut settings: Vec<&Tree> = all().map(|r| r.values).collect();
             settings.extend(templates.iter().map(|t| plan.get(*t).values));
             let mut roles = self.roles_of(&ids, &["iam_instance_profile"]);
             roles.extend(self.roles_of(&templates, &["iam_instance_profile", "name"]));
             let has_eip = |id: &usize| {
-                let eips = plan.of(&["aws_eip"]).into_iter().any(|e| plan.find(e, &["instance"], &["aws_instance"]).contains(id));
-                eips || plan.of(&["aws_eip_association"]).into_iter().any(|e| plan.find(e, &["instance_id"], &["aws_instance"]).contains(id))
+                let eips = plan
+                    .of(&["aws_eip"])
+                    .into_iter()
+                    .any(|e| plan.find(e, &["instance"], &["aws_instance"]).contains(id));
+                eips || plan
+                    .of(&["aws_eip_association"])
+                    .into_iter()
+                    .any(|e| plan.find(e, &["instance_id"], &["aws_instance"]).contains(id))
             };
             let stated = all().find_map(|r| r.flag(&["associate_public_ip_address"]).filter(|p| *p || !plan.is_state));
             let known = all().any(|r| r.text(&["public_ip"]).is_some_and(|ip| !ip.is_empty()));
-            let address = if ids.iter().any(has_eip) || known { Some(true) } else { stated.or(plan.is_state.then_some(false)) };
+            let address =
+                if ids.iter().any(has_eip) || known { Some(true) } else { stated.or(plan.is_state.then_some(false)) };
             let encrypted = |r: &super::plan::Resource<'_>| r.flag(&["root_block_device", "encrypted"]);
             let mut groups = self.groups_of(&ids, &[&["vpc_security_group_ids"], &["security_groups"]]);
             groups.extend(self.groups_of(&templates, &[&["vpc_security_group_ids"]]));
-            let subnets: Vec<usize> = ids.iter().flat_map(|id| plan.find(*id, &["subnet_id"], &["aws_subnet", "aws_default_subnet"])).collect();
+            let subnets: Vec<usize> = ids
+                .iter()
+                .flat_map(|id| plan.find(*id, &["subnet_id"], &["aws_subnet", "aws_default_subnet"]))
+                .collect();
             let is_encrypted = match all().filter_map(encrypted).min() {
                 None => (!plan.of(&["aws_ebs_encryption_by_default"]).is_empty()).then_some(true),
                 known => known,
             };
-            let has_key = all().any(|r| r.text(&["key_name"]).is_some_and(|k| !k.is_empty()) || r.is_configured("key_name"));
-            let node = self.machine(Machine { settings, roles, groups, subnets, address, has_key, is_encrypted, metadata: None, ids: ids.clone() });
+            let has_key =
+                all().any(|r| r.text(&["key_name"]).is_some_and(|k| !k.is_empty()) || r.is_configured("key_name"));
+            let node = self.machine(Machine {
+                settings,
+                roles,
+                groups,
+                subnets,
+                address,
+                has_key,
+                is_encrypted,
+                metadata: None,
+                ids: ids.clone(),
+            });
             self.names_stores(&ids, &node, &[&["user_data"], &["user_data_base64"]]);
             self.keys_of(&ids, &node);
         }
@@ -95,14 +119,19 @@ impl<'p> Import<'p, '_> {
         let plan = self.plan;
         let all = || templates.iter().map(|t| plan.get(*t));
         let address = all().find_map(|t| {
-            t.flag(&["network_interfaces", "associate_public_ip_address"]).or_else(|| t.flag(&["associate_public_ip_address"]))
+            t.flag(&["network_interfaces", "associate_public_ip_address"])
+                .or_else(|| t.flag(&["associate_public_ip_address"]))
         });
         let mut roles = self.roles_of(templates, &["iam_instance_profile"]);
         roles.extend(["name", "arn"].iter().flat_map(|key| self.roles_of(templates, &["iam_instance_profile", key])));
         roles.sort_unstable();
         roles.dedup();
-        let paths: [&[&str]; 3] = [&["vpc_security_group_ids"], &["security_groups"], &["network_interfaces", "security_groups"]];
-        let encrypted = all().filter_map(|t| t.flag(&["block_device_mappings", "ebs", "encrypted"]).or_else(|| t.flag(&["root_block_device", "encrypted"])));
+        let paths: [&[&str]; 3] =
+            [&["vpc_security_group_ids"], &["security_groups"], &["network_interfaces", "security_groups"]];
+        let encrypted = all().filter_map(|t| {
+            t.flag(&["block_device_mappings", "ebs", "encrypted"])
+                .or_else(|| t.flag(&["root_block_device", "encrypted"]))
+        });
         Machine {
             ids: ids.to_vec(),
             settings: all().map(|t| t.values).collect(),
@@ -131,7 +160,8 @@ impl<'p> Import<'p, '_> {
             self.nodes.insert(*id, name.clone());
         }
         let maps = machine.subnets.iter().any(|s| self.plan.get(*s).flag(&["map_public_ip_on_launch"]) == Some(true));
-        let leads = machine.subnets.is_empty() || machine.subnets.iter().any(|s| self.network.side(*s) != network::Side::Private);
+        let leads = machine.subnets.is_empty()
+            || machine.subnets.iter().any(|s| self.network.side(*s) != network::Side::Private);
         let is_public = machine.address.unwrap_or(maps) && leads;
         let rules = self.network.rules(&machine.groups);
         // From where each port is open decides what is drawn: a login that is open within does not make a public page a login.
@@ -163,7 +193,7 @@ impl<'p> Import<'p, '_> {
             self.guard(&name, &zone, &machine.groups, None, is_public);
         }
         for port in DATABASES {
-            let says = rules.iter().any(|r| r.has(port) && r.ports.1 - r.ports.0 < 100);
+            let says = rules.iter().any(|r| r.has(port) && network::is_of_database(r));
             if let Some(word) = network::service_at(port).filter(|_| says) {
                 behind.push(self.database_on(id, word, port, &zone, &machine, is_public));
             }
@@ -192,8 +222,17 @@ impl<'p> Import<'p, '_> {
 
     fn guard_page(&mut self, name: &str, zone: &str, groups: &[usize], is_public: bool) {
         let rules = self.network.rules(groups);
-        let first = rules.iter().filter(|r| r.source == Source::Anybody && is_page(r)).map(|r| r.ports.0.max(1)).min().unwrap_or(443);
-        self.guard(name, zone, groups, Some(first), is_public);
+        let first = rules
+            .iter()
+            .filter(|r| r.source == Source::Anybody && is_page(r))
+            .map(|r| r.ports.0.max(1))
+            .min()
+            .unwrap_or(443);
+        // What everybody sends says that everybody can connect.
+        self.guard(name, zone, groups, Some(first), false);
+        if !is_public {
+            return;
+        }
         let (users, requests) = (self.users(), self.requests());
         let flow = self.flow(&users, name).guess_add("carries", requests.as_str(), "its port is open to everybody");
         if first == 443 {
@@ -206,24 +245,49 @@ impl<'p> Import<'p, '_> {
         }
     }
 
-    fn database_on(&mut self, id: usize, word: &str, port: u16, zone: &str, machine: &Machine<'_>, is_public: bool) -> String {
+    fn database_on(
+        &mut self,
+        id: usize,
+        word: &str,
+        port: u16,
+        zone: &str,
+        machine: &Machine<'_>,
+        is_public: bool,
+    ) -> String {
         let (key, label) = (format!("{}:{word}", self.key(id)), self.label(id));
         let on = self.nodes.get(&id).cloned().unwrap_or_default();
         let wanted = if label.contains(word) { format!("{label}-database") } else { format!("{label}-{word}") };
         let datum = self.draft.data(&key, &format!("{label}-data"));
         datum.guess("class", "internal", "no tag says how sensitive it is");
         let datum = datum.name().to_owned();
-        let node = self.draft.node(&key, &wanted).guess("kind", "store", format!("its security group opens port {port}, that of {word}"));
-        node.set("zone", zone).set("serves", vec![json!({ "port": port, "protocol": if word == "postgres" { "postgres" } else { "tcp" } })]);
+        let node = self.draft.node(&key, &wanted).guess(
+            "kind",
+            "store",
+            format!("its security group opens port {port}, that of {word}"),
+        );
+        node.set("zone", zone).set(
+            "serves",
+            vec![json!({ "port": port, "protocol": if word == "postgres" { "postgres" } else { "tcp" } })],
+        );
         node.guess("auth", "password", "a plan does not say how it is configured");
         match machine.is_encrypted {
             Some(true) => _ = node.set("at_rest", "volume"),
             Some(false) => _ = node.set("at_rest", "none"),
-            None => _ = node.guess("at_rest", "none", "no encryption is written for its disks, and the documented default is none"),
+            None => {
+                _ = node.guess(
+                    "at_rest",
+                    "none",
+                    "no encryption is written for its disks, and the documented default is none",
+                )
+            }
         }
         let node = node.guess("holds", vec![datum.clone()], "what it keeps is not in a plan").name().to_owned();
         let why = "it runs there";
-        self.flow(&on, &node).guess_add("returns", datum.as_str(), why).guess_via("local", true, why).guess_via("auth", "password", "a plan does not say how it is configured");
+        self.flow(&on, &node).guess_add("returns", datum.as_str(), why).guess_via("local", true, why).guess_via(
+            "auth",
+            "password",
+            "a plan does not say how it is configured",
+        );
         self.guard(&node, zone, &machine.groups, Some(port), is_public);
         node
     }
@@ -239,13 +303,14 @@ impl<'p> Import<'p, '_> {
             return None;
         }
         let secrets: Vec<String> = machine.roles.iter().map(|r| self.principal(*r)).collect();
-        let wanted = if self.principals.len() > 1 || self.draft.find(Kind::Node, "imds").is_some() { format!("{name}-imds") } else { "imds".to_owned() };
+        let wanted = format!("{name}-imds");
         let key = format!("{}:imds", self.key(id));
         let accounts = self.plan.of(&["aws_ec2_instance_metadata_defaults"]);
         let account = accounts.iter().find_map(|a| self.plan.get(*a).text(&["http_tokens"]));
         let tokens: Vec<&str> = options.iter().flat_map(|o| texts(o, &["http_tokens"])).collect();
         let node = self.draft.node(&key, &wanted).set("kind", "service").set("zone", zone);
         node.comment("169.254.169.254, of the machine only");
+        node.guess("logs", true, "CloudTrail's event history has what is done with a role, by default");
         if tokens.contains(&"optional") {
             node.set("auth", "none");
         } else if tokens.contains(&"required") {
@@ -322,10 +387,18 @@ impl<'p> Import<'p, '_> {
                 Some(vpc) => self.vpc_zone(*vpc),
                 None => self.zone_of(&[], &[]),
             };
-            let word = if label.contains("eks") || label.contains("cluster") { label.clone() } else { format!("{label}-eks") };
+            let word =
+                if label.contains("eks") || label.contains("cluster") { label.clone() } else { format!("{label}-eks") };
             let zone_key = format!("{key}:zone");
-            let zone = self.draft.zone(&zone_key, &word).set("in", network.as_str()).comment("a Kubernetes cluster; what runs in it is in its manifests").name().to_owned();
-            let api = self.draft.node(&key, &format!("{label}-k8s-api")).set("kind", "service").set("zone", zone.as_str());
+            let zone = self
+                .draft
+                .zone(&zone_key, &word)
+                .set("in", network.as_str())
+                .comment("a Kubernetes cluster; what runs in it is in its manifests")
+                .name()
+                .to_owned();
+            let api =
+                self.draft.node(&key, &format!("{label}-k8s-api")).set("kind", "service").set("zone", zone.as_str());
             api.set("privilege", "admin").set("auth", "rbac");
             let logs = of.texts(&["enabled_cluster_log_types"]);
             if logs.iter().any(|l| matches!(*l, "audit" | "api" | "authenticator")) {
@@ -345,7 +418,13 @@ impl<'p> Import<'p, '_> {
                 let api = self.draft.node(&key, &api_name);
                 match public {
                     Some(_) if !cidrs.is_empty() => _ = api.add("exposed_to", internet),
-                    _ => _ = api.guess_add("exposed_to", internet, "nothing narrows the public endpoint, and by its documented default everybody can connect"),
+                    _ => {
+                        _ = api.guess_add(
+                            "exposed_to",
+                            internet,
+                            "nothing narrows the public endpoint, and by its documented default everybody can connect",
+                        )
+                    }
                 }
             } else {
                 let api = self.draft.node(&key, &api_name).add("exposed_to", network.as_str());
@@ -354,16 +433,27 @@ impl<'p> Import<'p, '_> {
                 }
             }
             let by_kms = of.texts(&["encryption_config", "resources"]).contains(&"secrets");
-            let secrets = self.draft.data(&format!("{key}:secrets"), &format!("{label}-secrets")).set("class", "secret");
-            let secrets = secrets.comment("what the cluster's Secrets hold; the manifests say what it is good for").name().to_owned();
-            let store = self.draft.node(&format!("{key}:secrets"), &format!("{label}-k8s-secrets")).set("kind", "store").set("zone", zone.as_str());
+            let secrets =
+                self.draft.data(&format!("{key}:secrets"), &format!("{label}-secrets")).set("class", "secret");
+            let secrets = secrets
+                .comment("what the cluster's Secrets hold; the manifests say what it is good for")
+                .name()
+                .to_owned();
+            let store = self
+                .draft
+                .node(&format!("{key}:secrets"), &format!("{label}-k8s-secrets"))
+                .set("kind", "store")
+                .set("zone", zone.as_str());
             store.set("auth", "rbac").add("holds", secrets.as_str());
             match by_kms {
                 true => _ = store.set("at_rest", "kms"),
                 false => _ = store.guess("at_rest", "volume", "no `encryption_config`; EKS encrypts the disks of etcd, and who may read Secrets reads them in Base64"),
             }
             let store = store.name().to_owned();
-            self.flow(&api_name, &store).add("carries", secrets).guess_via("tls", "1.2", "AWS runs it").via("auth", "mtls");
+            self.flow(&api_name, &store)
+                .add("carries", secrets)
+                .guess_via("tls", "1.2", "AWS runs it")
+                .via("auth", "mtls");
             for group in &groups {
                 self.members.entry(*group).or_default();
             }
@@ -374,14 +464,18 @@ impl<'p> Import<'p, '_> {
                 let name = self.node_group(&ids, &zone);
                 self.members.entry(id).or_default().push(name.clone());
                 let (requests, why) = (self.requests(), "nodes ask the interface what to run");
-                self.flow(&name, &api_name).guess_add("carries", requests, why).guess_via("tls", "1.2", why).via("auth", "iam");
+                self.flow(&name, &api_name)
+                    .guess_add("carries", requests, why)
+                    .guess_via("tls", "1.2", why)
+                    .via("auth", "iam");
             }
         }
     }
 
     fn node_group(&mut self, ids: &[usize], zone: &str) -> String {
         let plan = self.plan;
-        let templates: Vec<usize> = ids.iter().flat_map(|id| plan.find(*id, &["launch_template", "id"], &["aws_launch_template"])).collect();
+        let templates: Vec<usize> =
+            ids.iter().flat_map(|id| plan.find(*id, &["launch_template", "id"], &["aws_launch_template"])).collect();
         let first = ids.first().copied().unwrap_or_default();
         let mut machine = self.templated(ids, &templates, &["subnet_ids"]);
         machine.roles = self.roles_of(ids, &["node_role_arn"]);
@@ -390,7 +484,8 @@ impl<'p> Import<'p, '_> {
             _ => ("session-token", "the images that EKS takes by itself (Amazon Linux 2023) ask for IMDSv2"),
         });
         let (key, label) = (self.key(first), self.label(first));
-        let node = self.draft.node(&key, &label).set("kind", "service").set("zone", zone).comment("nodes of the cluster");
+        let node =
+            self.draft.node(&key, &label).set("kind", "service").set("zone", zone).comment("nodes of the cluster");
         let name = node.name().to_owned();
         for id in ids {
             self.nodes.insert(*id, name.clone());
@@ -411,8 +506,14 @@ impl<'p> Import<'p, '_> {
             let groups = self.groups_of(&ids, &[&["vpc_config", "security_group_ids"]]);
             let subnets = plan.find(id, &["vpc_config", "subnet_ids"], &["aws_subnet"]);
             let is_inside = !groups.is_empty() || !subnets.is_empty();
-            let zone = if is_inside { let vpcs = self.vpcs_of(&groups); self.zone_of(&subnets, &vpcs) } else { self.zone.clone() };
-            let node = self.draft.node(&key, &label).set("kind", "service").set("zone", zone.as_str()).name().to_owned();
+            let zone = if is_inside {
+                let vpcs = self.vpcs_of(&groups);
+                self.zone_of(&subnets, &vpcs)
+            } else {
+                self.zone.clone()
+            };
+            let node =
+                self.draft.node(&key, &label).set("kind", "service").set("zone", zone.as_str()).name().to_owned();
             for id in &ids {
                 self.nodes.insert(*id, node.clone());
             }
@@ -433,7 +534,10 @@ impl<'p> Import<'p, '_> {
             }
         }
         for id in plan.of(&["aws_lambda_permission"]) {
-            if plan.get(id).text(&["principal"]) != Some("*") || plan.get(id).text(&["source_arn"]).is_some() || plan.get(id).is_configured("source_arn") {
+            if plan.get(id).text(&["principal"]) != Some("*")
+                || plan.get(id).text(&["source_arn"]).is_some()
+                || plan.get(id).is_configured("source_arn")
+            {
                 continue;
             }
             for function in plan.find(id, &["function_name"], &["aws_lambda_function"]) {
@@ -469,8 +573,15 @@ impl<'p> Import<'p, '_> {
 
     fn secret_of(&mut self, id: usize, node: &str, name: &str) {
         let (key, label) = (format!("{}:env:{name}", self.key(id)), self.label(id));
-        let datum = self.draft.data(&key, &format!("{label}-{}", name.to_ascii_lowercase())).guess("class", "secret", "its name says so");
-        let datum = datum.comment("a variable of the environment: whoever may read the configuration reads it").name().to_owned();
+        let datum = self.draft.data(&key, &format!("{label}-{}", name.to_ascii_lowercase())).guess(
+            "class",
+            "secret",
+            "its name says so",
+        );
+        let datum = datum
+            .comment("a variable of the environment: whoever may read the configuration reads it")
+            .name()
+            .to_owned();
         if let Some(node) = self.draft.named(Kind::Node, node) {
             node.add("holds", datum);
         }
@@ -494,13 +605,18 @@ impl<'p> Import<'p, '_> {
             let subnets = plan.find(id, &["network_configuration", "subnets"], &["aws_subnet"]);
             let vpcs = self.vpcs_of(&groups);
             let zone = self.zone_of(&subnets, &vpcs);
-            let node = self.draft.node(&key, &label).set("kind", "service").set("zone", zone.as_str()).name().to_owned();
+            let node =
+                self.draft.node(&key, &label).set("kind", "service").set("zone", zone.as_str()).name().to_owned();
             for id in &ids {
                 self.nodes.insert(*id, node.clone());
             }
             let leads = subnets.is_empty() || subnets.iter().any(|s| leads_out(self.network.side(*s)));
             let is_public = plan.get(id).flag(&["network_configuration", "assign_public_ip"]) == Some(true) && leads;
-            self.guard(&node, &zone, &groups, None, is_public);
+            let is_page = self.network.rules(&groups).iter().any(|r| r.source == Source::Anybody && is_page(r));
+            match is_public && is_page {
+                true => self.guard_page(&node, &zone, &groups, true),
+                false => self.guard(&node, &zone, &groups, None, false),
+            }
             for task in plan.find(id, &["task_definition"], &["aws_ecs_task_definition"]) {
                 for role in self.roles_of(&[task], &["task_role_arn"]) {
                     self.runs_as(&node, role, true);
@@ -525,7 +641,8 @@ fn is_secret_name(name: &str) -> bool {
     let name = name.to_ascii_lowercase();
     // `DB_PASSWORD_SECRET_ARN` names one and is none.
     let names_one = ["arn", "name", "id", "path", "file", "url"].iter().any(|end| name.ends_with(end));
-    ["password", "passwd", "secret", "token", "api_key", "apikey", "private_key"].iter().any(|w| name.contains(w)) && !names_one
+    ["password", "passwd", "secret", "token", "api_key", "apikey", "private_key"].iter().any(|w| name.contains(w))
+        && !names_one
 }
 
 /// Whether a port is open: to everybody, or within; nothing where it is shut.

@@ -16,13 +16,13 @@ impl Import<'_, '_> {
 
     /// An entry that the internet uses; `auth` where it asks who calls.
     pub(super) fn entry(&mut self, node: &str, auth: Option<&'static str>, why_tls: &str) {
-        let (internet, users, requests) = (self.draft.internet(), self.users(), self.requests());
+        let (users, requests) = (self.users(), self.requests());
         let flow = self.flow(&users, node).add("carries", requests.as_str()).guess_via("tls", "1.2", why_tls);
         if let Some(auth) = auth {
             flow.via("auth", auth);
         }
         if let Some(node) = self.draft.named(Kind::Node, node) {
-            node.add("exposed_to", internet).guess_add("reads", requests, "it answers them");
+            node.guess_add("reads", requests, "it answers them");
             match auth {
                 Some(auth) => _ = node.set("auth", auth),
                 None => _ = node.set("auth", "none"),
@@ -52,23 +52,24 @@ impl Import<'_, '_> {
                 self.members.entry(*group).or_default().push(name.clone());
             }
             let rules = self.network.rules(&groups);
-            let is_open = |port: u16| groups.is_empty() || rules.iter().any(|r| r.source == super::network::Source::Anybody && r.has(port));
+            let is_open = |port: u16| {
+                groups.is_empty() || rules.iter().any(|r| r.source == super::network::Source::Anybody && r.has(port))
+            };
             let open: Vec<&Listener> = listeners.iter().filter(|l| is_open(l.port)).collect();
             let is_unknown = listeners.is_empty();
             if !is_internal && (!open.is_empty() || is_unknown && is_open(443)) {
                 let (users, requests) = (self.users(), self.requests());
                 // The weakest of what is asked for is what an attacker picks; one that sends on to HTTPS asks for nothing.
-                let worst = open.iter().filter(|l| !l.redirects).min_by_key(|l| l.tls.map(|(word, _)| word).unwrap_or("none").replace("none", "0"));
+                let worst = open
+                    .iter()
+                    .filter(|l| !l.redirects)
+                    .min_by_key(|l| l.tls.map(|(word, _)| word).unwrap_or("none").replace("none", "0"));
                 let flow = self.flow(&users, &name).add("carries", requests);
                 match worst.map(|l| l.tls) {
                     Some(Some((version, None))) => _ = flow.via("tls", version),
                     Some(Some((version, Some(why)))) => _ = flow.guess_via("tls", version, why),
                     Some(None) => _ = flow.via("tls", "none"),
                     None => {}
-                }
-                let internet = self.draft.internet();
-                if let Some(node) = self.draft.named(Kind::Node, &name) {
-                    node.add("exposed_to", internet);
                 }
             } else {
                 let around = self.around(&zone);
@@ -96,9 +97,17 @@ impl Import<'_, '_> {
         let plan = self.plan;
         let mut all = Vec::new();
         for block in plan.get(balancer).blocks("listener") {
-            let is_tls = matches!(block.text_at(&["lb_protocol"]).map(str::to_ascii_lowercase).as_deref(), Some("https" | "ssl"));
+            let is_tls = matches!(
+                block.text_at(&["lb_protocol"]).map(str::to_ascii_lowercase).as_deref(),
+                Some("https" | "ssl")
+            );
             let port = block.get("lb_port").and_then(|p| p.number()).and_then(|p| u16::try_from(p).ok()).unwrap_or(80);
-            all.push(Listener { port, tls: is_tls.then_some(("1.2", Some("its policy is not in this plan"))), targets: Vec::new(), redirects: false });
+            all.push(Listener {
+                port,
+                tls: is_tls.then_some(("1.2", Some("its policy is not in this plan"))),
+                targets: Vec::new(),
+                redirects: false,
+            });
         }
         for id in plan.of(&["aws_lb_listener", "aws_alb_listener"]) {
             if !plan.find(id, &["load_balancer_arn"], BALANCERS).contains(&balancer) {
@@ -109,14 +118,21 @@ impl Import<'_, '_> {
             let tls = match of.text(&["protocol"]).unwrap_or("HTTP") {
                 "HTTPS" | "TLS" => Some(match of.text(&["ssl_policy"]) {
                     Some(policy) => (version_of(policy), None),
-                    None => ("1.0", Some("`ssl_policy` is not written, and the documented default, ELBSecurityPolicy-2016-08, takes TLS 1.0")),
+                    None => (
+                        "1.0",
+                        Some(
+                            "`ssl_policy` is not written, and the documented default, ELBSecurityPolicy-2016-08, takes TLS 1.0",
+                        ),
+                    ),
                 }),
                 _ => None,
             };
             let mut targets: Vec<usize> = vec![id];
-            targets.extend(plan.of(&["aws_lb_listener_rule"]).into_iter().filter(|r| {
-                plan.find(*r, &["listener_arn"], &["aws_lb_listener", "aws_alb_listener"]).contains(&id)
-            }));
+            targets.extend(
+                plan.of(&["aws_lb_listener_rule"]).into_iter().filter(|r| {
+                    plan.find(*r, &["listener_arn"], &["aws_lb_listener", "aws_alb_listener"]).contains(&id)
+                }),
+            );
             let groups = targets.iter().flat_map(|t| {
                 let paths: [&[&str]; 4] = [
                     &["default_action", "target_group_arn"],
@@ -142,7 +158,11 @@ impl Import<'_, '_> {
         let mut found: Vec<usize> = Vec::new();
         for id in plan.of(&["aws_lb_target_group_attachment", "aws_alb_target_group_attachment"]) {
             if plan.find(id, &["target_group_arn"], TARGETS).contains(&target) {
-                found.extend(plan.find(id, &["target_id"], &["aws_instance", "aws_lambda_function", "aws_lb", "aws_alb"]));
+                found.extend(plan.find(
+                    id,
+                    &["target_id"],
+                    &["aws_instance", "aws_lambda_function", "aws_lb", "aws_alb"],
+                ));
             }
         }
         for id in plan.of(&["aws_autoscaling_group"]) {
@@ -151,7 +171,10 @@ impl Import<'_, '_> {
             }
         }
         for id in plan.of(&["aws_autoscaling_attachment"]) {
-            if ["lb_target_group_arn", "alb_target_group_arn"].iter().any(|k| plan.find(id, &[k], TARGETS).contains(&target)) {
+            if ["lb_target_group_arn", "alb_target_group_arn"]
+                .iter()
+                .any(|k| plan.find(id, &[k], TARGETS).contains(&target))
+            {
                 found.extend(plan.find(id, &["autoscaling_group_name"], &["aws_autoscaling_group"]));
             }
         }
@@ -168,7 +191,11 @@ impl Import<'_, '_> {
             let clusters = plan.of(&["aws_eks_cluster"]);
             let cluster = clusters.first().filter(|_| clusters.len() == 1).map(|c| format!("{}:zone", self.key(*c)));
             let cluster = cluster.and_then(|key| self.draft.find(Kind::Zone, &key)).map(|z| z.name().to_owned());
-            let node = self.draft.node(&key, &label).guess("kind", "service", "a target group without targets in this plan: something registers itself there");
+            let node = self.draft.node(&key, &label).guess(
+                "kind",
+                "service",
+                "a target group without targets in this plan: something registers itself there",
+            );
             let name = match cluster {
                 Some(zone) => node.guess("zone", zone, "the only cluster of this plan").name().to_owned(),
                 None => node.set("zone", zone).name().to_owned(),
@@ -192,7 +219,10 @@ impl Import<'_, '_> {
         for id in plan.of(&["aws_api_gateway_rest_api"]) {
             let is_private = plan.get(id).texts(&["endpoint_configuration", "types"]).contains(&"PRIVATE");
             let mine = |kind: &str| -> Vec<usize> {
-                plan.of(&[kind]).into_iter().filter(|m| plan.find(*m, &["rest_api_id"], &["aws_api_gateway_rest_api"]).contains(&id)).collect()
+                plan.of(&[kind])
+                    .into_iter()
+                    .filter(|m| plan.find(*m, &["rest_api_id"], &["aws_api_gateway_rest_api"]).contains(&id))
+                    .collect()
             };
             let methods = mine("aws_api_gateway_method");
             let kinds: Vec<&str> = methods.iter().filter_map(|m| plan.get(*m).text(&["authorization"])).collect();
@@ -201,10 +231,14 @@ impl Import<'_, '_> {
         }
         for id in plan.of(&["aws_apigatewayv2_api"]) {
             let mine = |kind: &str| -> Vec<usize> {
-                plan.of(&[kind]).into_iter().filter(|m| plan.find(*m, &["api_id"], &["aws_apigatewayv2_api"]).contains(&id)).collect()
+                plan.of(&[kind])
+                    .into_iter()
+                    .filter(|m| plan.find(*m, &["api_id"], &["aws_apigatewayv2_api"]).contains(&id))
+                    .collect()
             };
             let routes = mine("aws_apigatewayv2_route");
-            let kinds: Vec<&str> = routes.iter().map(|r| plan.get(*r).text(&["authorization_type"]).unwrap_or("NONE")).collect();
+            let kinds: Vec<&str> =
+                routes.iter().map(|r| plan.get(*r).text(&["authorization_type"]).unwrap_or("NONE")).collect();
             let mut integrations = mine("aws_apigatewayv2_integration");
             integrations.push(id);
             self.interface(id, &kinds, &integrations, &["integration_uri"], false);
@@ -235,12 +269,16 @@ impl Import<'_, '_> {
         if is_private {
             self.draft.node(&key, &label).comment("only through an endpoint of the network");
         } else {
-            let (users, requests, internet) = (self.users(), self.requests(), self.draft.internet());
-            let flow = self.flow(&users, &name).add("carries", requests).guess_via("tls", "1.2", "API Gateway takes HTTPS only");
+            let (users, requests) = (self.users(), self.requests());
+            let flow = self.flow(&users, &name).add("carries", requests).guess_via(
+                "tls",
+                "1.2",
+                "API Gateway takes HTTPS only",
+            );
             if let Some(auth) = auth.filter(|_| !is_open) {
                 flow.via("auth", auth);
             }
-            let node = self.draft.node(&key, &label).add("exposed_to", internet);
+            let node = self.draft.node(&key, &label);
             match (is_open, auth) {
                 (false, Some(auth)) => _ = node.set("auth", auth),
                 (true, Some(_)) => _ = node.comment("some of its methods ask nobody who they are"),
@@ -248,10 +286,16 @@ impl Import<'_, '_> {
             }
         }
         for integration in integrations {
-            for target in plan.find(*integration, path, &["aws_lambda_function", "aws_lb", "aws_alb", "aws_lb_listener"]) {
+            for target in
+                plan.find(*integration, path, &["aws_lambda_function", "aws_lb", "aws_alb", "aws_lb_listener"])
+            {
                 let Some(to) = self.nodes.get(&target).cloned() else { continue };
                 self.sends(&name, &to, "it passes requests on");
-                self.flow(&name, &to).guess_via("tls", "1.2", "inside of AWS").guess_via("auth", "iam", "by the permission of the function");
+                self.flow(&name, &to).guess_via("tls", "1.2", "inside of AWS").guess_via(
+                    "auth",
+                    "iam",
+                    "by the permission of the function",
+                );
             }
         }
     }
@@ -261,12 +305,14 @@ impl Import<'_, '_> {
         for id in plan.of(&["aws_cloudfront_distribution"]) {
             let of = plan.get(id);
             let (key, label, zone) = (self.key(id), self.label(id), self.zone.clone());
-            let (users, requests, internet) = (self.users(), self.requests(), self.draft.internet());
-            let node = self.draft.node(&key, &label).set("kind", "service").set("zone", zone).add("exposed_to", internet);
+            let (users, requests) = (self.users(), self.requests());
+            let node = self.draft.node(&key, &label).set("kind", "service").set("zone", zone);
             if !of.blocks("logging_config").is_empty() {
                 node.set("logs", true);
             }
-            if of.text(&["web_acl_id"]).is_some_and(|w| !w.is_empty()) || of.text(&["web_acl_id"]).is_none() && of.is_configured("web_acl_id") {
+            if of.text(&["web_acl_id"]).is_some_and(|w| !w.is_empty())
+                || of.text(&["web_acl_id"]).is_none() && of.is_configured("web_acl_id")
+            {
                 node.add("guards", "waf");
             }
             let name = node.name().to_owned();
@@ -287,12 +333,22 @@ impl Import<'_, '_> {
                     None => _ = flow.guess_via("tls", "1.0", "the default certificate takes TLS 1.0, as documented; a certificate of one's own does not need to"),
                 }
             }
-            let origins = ["aws_s3_bucket", "aws_lb", "aws_alb", "aws_api_gateway_rest_api", "aws_apigatewayv2_api", "aws_lambda_function_url"];
+            let origins = [
+                "aws_s3_bucket",
+                "aws_lb",
+                "aws_alb",
+                "aws_api_gateway_rest_api",
+                "aws_apigatewayv2_api",
+                "aws_lambda_function_url",
+            ];
             let mut targets = plan.find(id, &["origin", "domain_name"], &origins);
             targets.extend(plan.refers(id, &["origin"]).into_iter().filter(|o| plan.get(*o).is(&origins)));
             targets.sort_unstable();
             targets.dedup();
-            let is_plain = of.texts(&["origin", "custom_origin_config", "origin_protocol_policy"]).iter().any(|p| *p == "http-only" || *p == "match-viewer");
+            let is_plain = of
+                .texts(&["origin", "custom_origin_config", "origin_protocol_policy"])
+                .iter()
+                .any(|p| *p == "http-only" || *p == "match-viewer");
             for target in targets {
                 let Some(to) = self.nodes.get(&target).cloned() else { continue };
                 if let Some(place) = self.stores.iter().position(|s| s.id == target) {
@@ -320,7 +376,8 @@ impl Import<'_, '_> {
                     targets = plan.find(target, &["rest_api_id"], &["aws_api_gateway_rest_api"]);
                 }
                 for target in targets {
-                    if let Some(node) = self.nodes.get(&target).cloned().and_then(|n| self.draft.named(Kind::Node, &n)) {
+                    if let Some(node) = self.nodes.get(&target).cloned().and_then(|n| self.draft.named(Kind::Node, &n))
+                    {
                         node.add("guards", "waf");
                     }
                 }

@@ -88,8 +88,10 @@ impl Network {
             let of = plan.get(table);
             let known = of.blocks("route");
             let everywhere = |cidr: &str| matches!(cidr, "0.0.0.0/0" | "::/0");
-            let is_default = |r: &Tree| texts(r, &["cidr_block"]).into_iter().chain(texts(r, &["ipv6_cidr_block"])).any(everywhere);
-            let leads_out = |r: &Tree| is_default(r) && r.text_at(&["gateway_id"]).is_some_and(|g| g.starts_with("igw-"));
+            let is_default =
+                |r: &Tree| texts(r, &["cidr_block"]).into_iter().chain(texts(r, &["ipv6_cidr_block"])).any(everywhere);
+            let leads_out =
+                |r: &Tree| is_default(r) && r.text_at(&["gateway_id"]).is_some_and(|g| g.starts_with("igw-"));
             let by_id = known.iter().any(|r| leads_out(r));
             let by_reference = known.is_empty() || known.iter().any(|r| is_default(r));
             if by_id || by_reference && plan.refers(table, &["route"]).iter().any(|g| plan.get(*g).is(GATEWAY)) {
@@ -100,7 +102,9 @@ impl Network {
             let of = plan.get(route);
             let cidr = of.text(&["destination_cidr_block"]).or_else(|| of.text(&["destination_ipv6_cidr_block"]));
             let gateway = of.text(&["gateway_id"]).is_some_and(|g| g.starts_with("igw-"));
-            if matches!(cidr, Some("0.0.0.0/0" | "::/0")) && (gateway || !plan.find(route, &["gateway_id"], GATEWAY).is_empty()) {
+            if matches!(cidr, Some("0.0.0.0/0" | "::/0"))
+                && (gateway || !plan.find(route, &["gateway_id"], GATEWAY).is_empty())
+            {
                 public.extend(plan.find(route, &["route_table_id"], &["aws_route_table", "aws_default_route_table"]));
                 // The main table of a network is named by the network.
                 public.extend(plan.find(route, &["route_table_id"], &["aws_vpc", "aws_default_vpc"]));
@@ -120,7 +124,9 @@ impl Network {
             .of(&["aws_default_route_table", "aws_main_route_table_association"])
             .into_iter()
             .map(|id| {
-                let vpc = ["vpc_id", "default_route_table_id"].iter().flat_map(|key| plan.find(id, &[key], &["aws_vpc", "aws_default_vpc"]));
+                let vpc = ["vpc_id", "default_route_table_id"]
+                    .iter()
+                    .flat_map(|key| plan.find(id, &[key], &["aws_vpc", "aws_default_vpc"]));
                 (id, vpc.collect())
             })
             .collect();
@@ -157,47 +163,72 @@ impl Network {
             let of = plan.get(group);
             let known = of.blocks("ingress");
             for block in &known {
-                let Some(ports) = ports(block, &["from_port", "to_port", "protocol"], known_number, known_text) else { continue };
-                let mut rules = rules_of(ports, &[texts(block, &["cidr_blocks"]), texts(block, &["ipv6_cidr_blocks"])].concat());
+                let Some(ports) = ports(block, &["from_port", "to_port", "protocol"], known_number, known_text) else {
+                    continue;
+                };
+                let mut rules =
+                    rules_of(ports, &[texts(block, &["cidr_blocks"]), texts(block, &["ipv6_cidr_blocks"])].concat());
                 let named = texts(block, &["security_groups"]).into_iter().flat_map(|s| plan.named(s));
-                rules.extend(named.filter(|s| plan.get(*s).is(sources)).map(|s| Rule { ports, source: Source::Group(s) }));
+                rules.extend(
+                    named.filter(|s| plan.get(*s).is(sources)).map(|s| Rule { ports, source: Source::Group(s) }),
+                );
                 fits &= put(group, rules);
             }
             for block in of.configured("ingress") {
                 let Some(expression) = block.get("security_groups") else {
-                    if known.is_empty() && let Some(ports) = ports(block, &["from_port", "to_port", "protocol"], constant_number, constant_text) {
-                        fits &= put(group, rules_of(ports, &[constants(block, "cidr_blocks"), constants(block, "ipv6_cidr_blocks")].concat()));
+                    if known.is_empty()
+                        && let Some(ports) =
+                            ports(block, &["from_port", "to_port", "protocol"], constant_number, constant_text)
+                    {
+                        fits &= put(
+                            group,
+                            rules_of(
+                                ports,
+                                &[constants(block, "cidr_blocks"), constants(block, "ipv6_cidr_blocks")].concat(),
+                            ),
+                        );
                     }
                     continue;
                 };
                 let ports = ports(block, &["from_port", "to_port", "protocol"], constant_number, constant_text);
                 // A port that is a variable is that of the rule whose source is not known.
-                let left = known.iter().filter(|k| texts(k, &["cidr_blocks"]).is_empty() && texts(k, &["security_groups"]).is_empty());
-                let mut left = left.filter_map(|k| self::ports(k, &["from_port", "to_port", "protocol"], known_number, known_text));
+                let left = known
+                    .iter()
+                    .filter(|k| texts(k, &["cidr_blocks"]).is_empty() && texts(k, &["security_groups"]).is_empty());
+                let mut left = left
+                    .filter_map(|k| self::ports(k, &["from_port", "to_port", "protocol"], known_number, known_text));
                 let Some(ports) = ports.or_else(|| left.next()) else { continue };
-                let named = plan.refers_in(group, expression).into_iter().filter(|s| plan.get(*s).is(sources) && *s != group);
+                let named =
+                    plan.refers_in(group, expression).into_iter().filter(|s| plan.get(*s).is(sources) && *s != group);
                 fits &= put(group, named.map(|s| Rule { ports, source: Source::Group(s) }).collect());
             }
         }
         for rule in plan.of(&["aws_security_group_rule"]) {
             let of = plan.get(rule);
-            let Some(ports) = ports(of.values, &["from_port", "to_port", "protocol"], known_number, known_text) else { continue };
+            let Some(ports) = ports(of.values, &["from_port", "to_port", "protocol"], known_number, known_text) else {
+                continue;
+            };
             if of.text(&["type"]) != Some("ingress") {
                 continue;
             }
             let rules = rules_of(ports, &[of.texts(&["cidr_blocks"]), of.texts(&["ipv6_cidr_blocks"])].concat());
             let named = plan.find(rule, &["source_security_group_id"], sources);
-            let all: Vec<Rule> = rules.into_iter().chain(named.into_iter().map(|s| Rule { ports, source: Source::Group(s) })).collect();
+            let all: Vec<Rule> =
+                rules.into_iter().chain(named.into_iter().map(|s| Rule { ports, source: Source::Group(s) })).collect();
             for group in plan.find(rule, &["security_group_id"], sources) {
                 fits &= put(group, all.clone());
             }
         }
         for rule in plan.of(&["aws_vpc_security_group_ingress_rule"]) {
             let of = plan.get(rule);
-            let Some(ports) = ports(of.values, &["from_port", "to_port", "ip_protocol"], known_number, known_text) else { continue };
+            let Some(ports) = ports(of.values, &["from_port", "to_port", "ip_protocol"], known_number, known_text)
+            else {
+                continue;
+            };
             let rules = rules_of(ports, &[of.texts(&["cidr_ipv4"]), of.texts(&["cidr_ipv6"])].concat());
             let named = plan.find(rule, &["referenced_security_group_id"], sources);
-            let all: Vec<Rule> = rules.into_iter().chain(named.into_iter().map(|s| Rule { ports, source: Source::Group(s) })).collect();
+            let all: Vec<Rule> =
+                rules.into_iter().chain(named.into_iter().map(|s| Rule { ports, source: Source::Group(s) })).collect();
             for group in plan.find(rule, &["security_group_id"], sources) {
                 fits &= put(group, all.clone());
             }
@@ -236,7 +267,7 @@ fn ports(
             let port = |n: i64| u16::try_from(n).ok();
             match (from, to) {
                 (-1, _) => Some((0, u16::MAX)),
-                _ => Some((port(from)?, port(to)?)),
+                _ => Some((port(from)?, port(to)?)).filter(|(from, to)| from <= to),
             }
         }
         _ => None,
@@ -265,7 +296,9 @@ pub(super) fn source(cidr: &str) -> Source {
         // Shared address space (RFC 6598), as inner networks of clusters use it.
         Ok(std::net::IpAddr::V4(v4)) if v4.octets()[0] == 100 && (64..128).contains(&v4.octets()[1]) => Source::Private,
         Ok(std::net::IpAddr::V6(_)) if length < 8 => Source::Anybody,
-        Ok(std::net::IpAddr::V6(v6)) if v6.is_unique_local() || v6.is_unicast_link_local() || v6.is_loopback() => Source::Private,
+        Ok(std::net::IpAddr::V6(v6)) if v6.is_unique_local() || v6.is_unicast_link_local() || v6.is_loopback() => {
+            Source::Private
+        }
         _ => Source::Some,
     }
 }
@@ -292,6 +325,11 @@ pub(super) fn service_at(port: u16) -> Option<&'static str> {
 pub(super) const DATABASES: [u16; 11] = [1433, 1521, 3306, 5432, 5984, 6379, 8086, 9042, 9200, 11211, 27017];
 /// Ports at which people log in: SSH, RDP, WinRM, Telnet.
 pub(super) const LOGINS: [u16; 5] = [22, 3389, 5985, 5986, 23];
+
+/// Whether a rule is about a database, and not about a range that has its port too.
+pub(super) fn is_of_database(rule: &Rule) -> bool {
+    rule.ports.1 - rule.ports.0 < 100 && DATABASES.iter().any(|p| rule.has(*p))
+}
 
 /// The members of a block in a tree, of whatever name.
 pub(super) fn nested<'a>(trees: &[&'a Tree], key: &str) -> Vec<&'a Tree> {

@@ -11,8 +11,26 @@ const CHAIN_MAX: usize = 24;
 const FOLLOWED_MAX: usize = 2_000;
 /// Attributes by which others name a resource.
 const NAMED_BY: [&str; 20] = [
-    "id", "arn", "name", "bucket", "bucket_domain_name", "bucket_regional_domain_name", "dns_name", "domain_name", "endpoint", "address", "url",
-    "invoke_arn", "qualified_arn", "unique_id", "identifier", "cluster_identifier", "function_name", "repository_url", "key_name", "execution_arn",
+    "id",
+    "arn",
+    "name",
+    "bucket",
+    "bucket_domain_name",
+    "bucket_regional_domain_name",
+    "dns_name",
+    "domain_name",
+    "endpoint",
+    "address",
+    "url",
+    "invoke_arn",
+    "qualified_arn",
+    "unique_id",
+    "identifier",
+    "cluster_identifier",
+    "function_name",
+    "repository_url",
+    "key_name",
+    "execution_arn",
 ];
 
 static NOTHING: Tree = Tree { line: 0, kind: Kind::Null };
@@ -494,7 +512,8 @@ fn region(tree: &Tree) -> Option<&str> {
     let mut found = aws.filter_map(|(_, provider)| {
         let region = provider.at(&["expressions", "region"])?;
         region.text_at(&["constant_value"]).or_else(|| {
-            let variable = region.items_at(&["references"]).iter().filter_map(Tree::text).find_map(|r| r.strip_prefix("var."))?;
+            let variable =
+                region.items_at(&["references"]).iter().filter_map(Tree::text).find_map(|r| r.strip_prefix("var."))?;
             tree.text_at(&["variables", variable, "value"])
         })
     });

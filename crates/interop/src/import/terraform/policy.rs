@@ -47,12 +47,7 @@ pub(super) enum Target<'t> {
     /// Whatever there is.
     Everything,
     /// A resource, with the ends that its ARN may have.
-    Resource {
-        id: usize,
-        arn: Option<&'t str>,
-        service: &'t str,
-        tails: &'t [String],
-    },
+    Resource { id: usize, arn: Option<&'t str>, service: &'t str, tails: &'t [String] },
 }
 
 /// How far something is allowed.
@@ -155,15 +150,19 @@ fn in_resource(pattern: &str, target: Target<'_>, matcher: &Matcher) -> Option<C
             let rest = last.split_once('/').map_or(last, |(_, rest)| rest);
             (rest == "*").then_some(Can::Broadly)
         }
-        Target::Resource { arn: Some(arn), .. } if matcher.is_match(pattern, arn) => {
-            Some(if pattern.ends_with(":*") || pattern.contains(":::*") { Can::Broadly } else { Can::Named })
+        Target::Resource { arn: Some(arn), service, .. } if service != "s3" && matcher.is_match(pattern, arn) => {
+            Some(if pattern.ends_with(":*") || pattern.ends_with("/*") { Can::Broadly } else { Can::Named })
         }
         Target::Resource { service, tails, .. } => {
             let mut parts = pattern.splitn(6, ':');
             let (of, last) = (parts.nth(2)?, parts.nth(2)?);
             let is_in = |tail: &String| {
                 // A part of a bucket is some of its data.
-                matcher.is_match(last, tail) || service == "s3" && last.split_once('/').is_some_and(|(b, _)| tail.split_once('/').is_some_and(|(own, _)| own == b))
+                matcher.is_match(last, tail)
+                    || service == "s3"
+                        && last
+                            .split_once('/')
+                            .is_some_and(|(b, _)| tail.split_once('/').is_some_and(|(own, _)| own == b))
             };
             let found = matcher.is_match(of, service) && tails.iter().any(is_in);
             let is_broad = last.trim_end_matches("/*").ends_with('*') || last.starts_with('*');
@@ -174,9 +173,10 @@ fn in_resource(pattern: &str, target: Target<'_>, matcher: &Matcher) -> Option<C
 
 /// Whether the statements let somebody do this.
 pub(super) fn can(statements: &[Statement], action: &str, target: Target<'_>, matcher: &Matcher) -> Can {
-    let denied = statements.iter().filter(|s| s.is_deny && !s.is_conditional).any(|s| {
-        s.has_action(action, matcher) && s.reaches(target, matcher).is_some()
-    });
+    let denied = statements
+        .iter()
+        .filter(|s| s.is_deny && !s.is_conditional)
+        .any(|s| s.has_action(action, matcher) && s.reaches(target, matcher).is_some());
     if denied {
         return Can::No;
     }
@@ -220,11 +220,20 @@ pub(super) fn administers(statements: &[Statement], matcher: &Matcher) -> Option
     const PASSED: [(&str, &str); 8] = [
         ("ec2:RunInstances", "it may start machines with any role (`iam:PassRole`, `ec2:RunInstances`)"),
         ("lambda:CreateFunction", "it may start functions with any role (`iam:PassRole`, `lambda:CreateFunction`)"),
-        ("ecs:RegisterTaskDefinition", "it may start tasks with any role (`iam:PassRole`, `ecs:RegisterTaskDefinition`)"),
+        (
+            "ecs:RegisterTaskDefinition",
+            "it may start tasks with any role (`iam:PassRole`, `ecs:RegisterTaskDefinition`)",
+        ),
         ("glue:CreateJob", "it may start jobs with any role (`iam:PassRole`, `glue:CreateJob`)"),
         ("glue:CreateDevEndpoint", "it may start machines with any role (`iam:PassRole`, `glue:CreateDevEndpoint`)"),
-        ("cloudformation:CreateStack", "it may create anything with any role (`iam:PassRole`, `cloudformation:CreateStack`)"),
-        ("sagemaker:CreateNotebookInstance", "it may start notebooks with any role (`iam:PassRole`, `sagemaker:CreateNotebookInstance`)"),
+        (
+            "cloudformation:CreateStack",
+            "it may create anything with any role (`iam:PassRole`, `cloudformation:CreateStack`)",
+        ),
+        (
+            "sagemaker:CreateNotebookInstance",
+            "it may start notebooks with any role (`iam:PassRole`, `sagemaker:CreateNotebookInstance`)",
+        ),
         ("codebuild:CreateProject", "it may run builds with any role (`iam:PassRole`, `codebuild:CreateProject`)"),
     ];
     if SERVICES.iter().all(|a| may(a)) {
@@ -250,39 +259,94 @@ pub(super) fn managed(name: &str) -> Option<Vec<Statement>> {
         "AdministratorAccess" | "AdministratorAccess-Amplify" | "AdministratorAccess-AWSElasticBeanstalk" => &["*"],
         "PowerUserAccess" => &["!", "iam:*", "organizations:*", "account:*"],
         "IAMFullAccess" => &["iam:*", "organizations:Describe*", "organizations:List*"],
-        "SystemAdministrator" | "job-function/SystemAdministrator" => &["ec2:*", "rds:*", "cloudwatch:*", "lambda:Create*", "iam:PassRole"],
+        "SystemAdministrator" | "job-function/SystemAdministrator" => {
+            &["ec2:*", "rds:*", "cloudwatch:*", "lambda:Create*", "iam:PassRole"]
+        }
         "DatabaseAdministrator" => &["dynamodb:*", "rds:*", "redshift:*", "elasticache:*"],
         "AmazonS3FullAccess" => &["s3:*", "s3-object-lambda:*"],
         "AmazonS3ReadOnlyAccess" => &["s3:Get*", "s3:List*"],
         "AmazonDynamoDBFullAccess" | "AmazonDynamoDBFullAccess_v2" => &["dynamodb:*", "dax:*"],
-        "AmazonDynamoDBReadOnlyAccess" => &["dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query", "dynamodb:Scan", "dynamodb:List*", "dynamodb:Describe*"],
+        "AmazonDynamoDBReadOnlyAccess" => &[
+            "dynamodb:GetItem",
+            "dynamodb:BatchGetItem",
+            "dynamodb:Query",
+            "dynamodb:Scan",
+            "dynamodb:List*",
+            "dynamodb:Describe*",
+        ],
         "SecretsManagerReadWrite" => &["secretsmanager:*", "kms:DescribeKey"],
         "AmazonSSMFullAccess" => &["ssm:*"],
         "AmazonSSMReadOnlyAccess" => &["ssm:Describe*", "ssm:Get*", "ssm:List*"],
-        "AmazonSSMManagedInstanceCore" | "AmazonEC2RoleforSSM" => &["ssm:GetParameter", "ssm:GetParameters", "ssmmessages:*", "ec2messages:*"],
+        "AmazonSSMManagedInstanceCore" | "AmazonEC2RoleforSSM" => {
+            &["ssm:GetParameter", "ssm:GetParameters", "ssmmessages:*", "ec2messages:*"]
+        }
         "AmazonSQSFullAccess" => &["sqs:*"],
         "AmazonSNSFullAccess" => &["sns:*"],
         "AmazonRDSFullAccess" => &["rds:*"],
         "AmazonRDSDataFullAccess" => &["rds-data:*", "secretsmanager:GetSecretValue"],
         "AmazonEC2FullAccess" => &["ec2:*", "elasticloadbalancing:*", "autoscaling:*", "cloudwatch:*"],
         "AmazonKinesisFullAccess" => &["kinesis:*"],
-        "AmazonElasticFileSystemClientFullAccess" | "AmazonElasticFileSystemClientReadWriteAccess" => &["elasticfilesystem:Client*"],
-        "ReadOnlyAccess" => &["s3:Get*", "s3:List*", "dynamodb:GetItem", "dynamodb:Query", "dynamodb:Scan", "ssm:Get*", "sqs:Get*", "kinesis:Get*"],
+        "AmazonElasticFileSystemClientFullAccess" | "AmazonElasticFileSystemClientReadWriteAccess" => {
+            &["elasticfilesystem:Client*"]
+        }
+        "ReadOnlyAccess" => &[
+            "s3:Get*",
+            "s3:List*",
+            "dynamodb:GetItem",
+            "dynamodb:Query",
+            "dynamodb:Scan",
+            "ssm:Get*",
+            "sqs:Get*",
+            "kinesis:Get*",
+        ],
         "AWSLambda_FullAccess" | "AWSLambdaFullAccess" => &["lambda:*"],
         "AmazonECS_FullAccess" => &["ecs:*", "ec2:Describe*"],
         "CloudFrontFullAccess" => &["cloudfront:*"],
         "AWSKeyManagementServicePowerUser" => &["kms:Create*", "kms:Describe*", "kms:List*"],
-        "SecurityAudit" | "ViewOnlyAccess" | "AWSSupportAccess" | "AmazonEKSClusterPolicy" | "AmazonEKSServicePolicy"
-        | "AmazonEKSVPCResourceController" | "AmazonEKSWorkerNodePolicy" | "AmazonEKSWorkerNodeMinimalPolicy" | "AmazonEKS_CNI_Policy"
-        | "AmazonEKSFargatePodExecutionRolePolicy" | "AmazonEKSComputePolicy" | "AmazonEKSBlockStoragePolicy" | "AmazonEKSLoadBalancingPolicy"
-        | "AmazonEKSNetworkingPolicy" | "AmazonEC2ContainerRegistryReadOnly" | "AmazonEC2ContainerRegistryPullOnly"
-        | "AmazonEC2ContainerRegistryPowerUser" | "AmazonEC2ReadOnlyAccess" | "AmazonEBSCSIDriverPolicy" | "AmazonECSTaskExecutionRolePolicy"
-        | "AmazonEC2ContainerServiceforEC2Role" | "CloudWatchAgentServerPolicy" | "CloudWatchLogsFullAccess" | "CloudWatchFullAccess"
-        | "CloudWatchReadOnlyAccess" | "AWSLambdaBasicExecutionRole" | "AWSLambdaVPCAccessExecutionRole" | "AWSLambdaSQSQueueExecutionRole"
-        | "AWSLambdaDynamoDBExecutionRole" | "AWSLambdaKinesisExecutionRole" | "AWSLambdaRole" | "AWSXRayDaemonWriteAccess" | "AWSXrayWriteOnlyAccess"
-        | "AmazonRDSEnhancedMonitoringRole" | "AmazonAPIGatewayPushToCloudWatchLogs" | "AmazonAPIGatewayInvokeFullAccess" | "AWSConfigRole"
-        | "AWS_ConfigRole" | "AWSBackupServiceRolePolicyForBackup" | "AWSCloudMapRegisterInstanceAccess" | "AmazonSSMPatchAssociation"
-        | "AutoScalingNotificationAccessRole" | "Billing" | "AWSBillingReadOnlyAccess" => &[],
+        "SecurityAudit"
+        | "ViewOnlyAccess"
+        | "AWSSupportAccess"
+        | "AmazonEKSClusterPolicy"
+        | "AmazonEKSServicePolicy"
+        | "AmazonEKSVPCResourceController"
+        | "AmazonEKSWorkerNodePolicy"
+        | "AmazonEKSWorkerNodeMinimalPolicy"
+        | "AmazonEKS_CNI_Policy"
+        | "AmazonEKSFargatePodExecutionRolePolicy"
+        | "AmazonEKSComputePolicy"
+        | "AmazonEKSBlockStoragePolicy"
+        | "AmazonEKSLoadBalancingPolicy"
+        | "AmazonEKSNetworkingPolicy"
+        | "AmazonEC2ContainerRegistryReadOnly"
+        | "AmazonEC2ContainerRegistryPullOnly"
+        | "AmazonEC2ContainerRegistryPowerUser"
+        | "AmazonEC2ReadOnlyAccess"
+        | "AmazonEBSCSIDriverPolicy"
+        | "AmazonECSTaskExecutionRolePolicy"
+        | "AmazonEC2ContainerServiceforEC2Role"
+        | "CloudWatchAgentServerPolicy"
+        | "CloudWatchLogsFullAccess"
+        | "CloudWatchFullAccess"
+        | "CloudWatchReadOnlyAccess"
+        | "AWSLambdaBasicExecutionRole"
+        | "AWSLambdaVPCAccessExecutionRole"
+        | "AWSLambdaSQSQueueExecutionRole"
+        | "AWSLambdaDynamoDBExecutionRole"
+        | "AWSLambdaKinesisExecutionRole"
+        | "AWSLambdaRole"
+        | "AWSXRayDaemonWriteAccess"
+        | "AWSXrayWriteOnlyAccess"
+        | "AmazonRDSEnhancedMonitoringRole"
+        | "AmazonAPIGatewayPushToCloudWatchLogs"
+        | "AmazonAPIGatewayInvokeFullAccess"
+        | "AWSConfigRole"
+        | "AWS_ConfigRole"
+        | "AWSBackupServiceRolePolicyForBackup"
+        | "AWSCloudMapRegisterInstanceAccess"
+        | "AmazonSSMPatchAssociation"
+        | "AutoScalingNotificationAccessRole"
+        | "Billing"
+        | "AWSBillingReadOnlyAccess" => &[],
         _ => return None,
     };
     if allows.is_empty() {
@@ -329,7 +393,11 @@ impl Document {
             let principal = s.get("Principal").or_else(|| s.get("NotPrincipal"));
             let principals = match principal {
                 Some(p) if p.text().is_some() => vec![("*".to_owned(), p.text().unwrap_or_default().to_owned())],
-                Some(p) => p.entries().iter().flat_map(|(kind, _)| list(p, kind).into_iter().map(|v| (kind.clone(), v))).collect(),
+                Some(p) => p
+                    .entries()
+                    .iter()
+                    .flat_map(|(kind, _)| list(p, kind).into_iter().map(|v| (kind.clone(), v)))
+                    .collect(),
                 None => Vec::new(),
             };
             let is_deny = s.text_at(&["Effect"]) != Some("Allow");
@@ -341,7 +409,9 @@ impl Document {
                 named: Vec::new(),
                 is_not_resources,
                 // A `Deny` without TLS denies nobody who speaks it; an `Allow` with TLS allows everybody who does.
-                is_conditional: s.get("Condition").is_some_and(|c| !c.entries().is_empty() && (is_deny || !is_harmless(c))),
+                is_conditional: s
+                    .get("Condition")
+                    .is_some_and(|c| !c.entries().is_empty() && (is_deny || !is_harmless(c))),
                 principals,
                 is_not_principals,
             }
@@ -394,10 +464,15 @@ impl Document {
             };
             let is_not_principals = has("not_principals");
             let condition = read.map(|r| blocks(r, "condition")).unwrap_or_default();
-            let conditions = if condition.is_empty() { configured.map(|c| blocks(c, "condition")).unwrap_or_default() } else { condition };
+            let conditions = if condition.is_empty() {
+                configured.map(|c| blocks(c, "condition")).unwrap_or_default()
+            } else {
+                condition
+            };
             let is_deny = get("effect").first().is_some_and(|e| e != "Allow");
             let is_conditional = conditions.iter().any(|c| {
-                let variable = texts(c, &["variable"]).first().copied().or_else(|| constants(c, "variable").first().copied());
+                let variable =
+                    texts(c, &["variable"]).first().copied().or_else(|| constants(c, "variable").first().copied());
                 is_deny || !variable.is_some_and(|v| HARMLESS.contains(&v.to_ascii_lowercase().as_str()))
             });
             statements.push(Statement {
@@ -428,7 +503,8 @@ impl Document {
 const HARMLESS: [&str; 4] = ["aws:securetransport", "aws:requestedregion", "s3:tlsversion", "aws:viaawsservice"];
 
 fn is_harmless(condition: &Tree) -> bool {
-    let mut keys = condition.entries().iter().flat_map(|(_, keys)| keys.entries()).map(|(key, _)| key.to_ascii_lowercase());
+    let mut keys =
+        condition.entries().iter().flat_map(|(_, keys)| keys.entries()).map(|(key, _)| key.to_ascii_lowercase());
     keys.all(|key| HARMLESS.contains(&key.as_str()))
 }
 
@@ -436,7 +512,8 @@ fn is_harmless(condition: &Tree) -> bool {
 /// with nothing that denies it to them.
 pub(super) fn gives_anybody(statements: &[Statement], actions: &[&str], matcher: &Matcher) -> bool {
     let is_anybody = |s: &Statement| {
-        !s.is_not_principals && s.principals.iter().any(|(kind, who)| who == "*" && matches!(kind.as_str(), "*" | "AWS"))
+        !s.is_not_principals
+            && s.principals.iter().any(|(kind, who)| who == "*" && matches!(kind.as_str(), "*" | "AWS"))
     };
     actions.iter().any(|action| {
         let denied = statements.iter().filter(|s| s.is_deny && !s.is_conditional && is_anybody(s));

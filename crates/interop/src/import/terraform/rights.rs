@@ -41,7 +41,8 @@ impl Import<'_, '_> {
     /// Reads all policies, and what they come to.
     pub(super) fn all_rights(&mut self) {
         let plan = self.plan;
-        let mut rights: HashMap<usize, Rights> = plan.of(&PRINCIPALS).into_iter().map(|id| (id, Rights::default())).collect();
+        let mut rights: HashMap<usize, Rights> =
+            plan.of(&PRINCIPALS).into_iter().map(|id| (id, Rights::default())).collect();
         let mut give = |ids: &[usize], what: &Given| {
             for id in ids {
                 let Some(of) = rights.get_mut(id) else { continue };
@@ -62,10 +63,17 @@ impl Import<'_, '_> {
                 give(&to, &Given::Document(document));
             }
         }
-        let attachments = ["aws_iam_role_policy_attachment", "aws_iam_user_policy_attachment", "aws_iam_group_policy_attachment", "aws_iam_policy_attachment"];
+        let attachments = [
+            "aws_iam_role_policy_attachment",
+            "aws_iam_user_policy_attachment",
+            "aws_iam_group_policy_attachment",
+            "aws_iam_policy_attachment",
+        ];
         for id in plan.of(&attachments) {
-            let to: Vec<usize> =
-                ["role", "user", "group", "roles", "users", "groups"].iter().flat_map(|k| plan.find(id, &[k], &PRINCIPALS)).collect();
+            let to: Vec<usize> = ["role", "user", "group", "roles", "users", "groups"]
+                .iter()
+                .flat_map(|k| plan.find(id, &[k], &PRINCIPALS))
+                .collect();
             for given in self.given(id, "policy_arn") {
                 give(&to, &given);
             }
@@ -74,14 +82,18 @@ impl Import<'_, '_> {
             for policy in plan.get(id).texts(&["inline_policy", "policy"]) {
                 give(&[id], &Given::Document(Document::parse(policy)));
             }
-            if plan.get(id).is_configured("managed_policy_arns") || !plan.get(id).texts(&["managed_policy_arns"]).is_empty() {
+            if plan.get(id).is_configured("managed_policy_arns")
+                || !plan.get(id).texts(&["managed_policy_arns"]).is_empty()
+            {
                 for given in self.given(id, "managed_policy_arns") {
                     give(&[id], &given);
                 }
             }
         }
         for id in plan.of(&["aws_iam_user_group_membership", "aws_iam_group_membership"]) {
-            let of = |keys: [&str; 2], kind: &str| -> Vec<usize> { keys.iter().flat_map(|k| plan.find(id, &[k], &[kind])).collect() };
+            let of = |keys: [&str; 2], kind: &str| -> Vec<usize> {
+                keys.iter().flat_map(|k| plan.find(id, &[k], &[kind])).collect()
+            };
             let (users, groups) = (of(["user", "users"], "aws_iam_user"), of(["group", "groups"], "aws_iam_group"));
             let shared: Vec<Rights> = groups.iter().filter_map(|g| rights.get(g).cloned()).collect();
             for user in users {
@@ -94,8 +106,11 @@ impl Import<'_, '_> {
                 }
             }
         }
-        let roles: Vec<(usize, Option<Document>)> =
-            plan.of(&["aws_iam_role"]).into_iter().map(|id| (id, Document::of(plan, id, &["assume_role_policy"]))).collect();
+        let roles: Vec<(usize, Option<Document>)> = plan
+            .of(&["aws_iam_role"])
+            .into_iter()
+            .map(|id| (id, Document::of(plan, id, &["assume_role_policy"])))
+            .collect();
         for (id, of) in &mut rights {
             of.admin = policy::administers(&of.statements, &self.matcher);
             if of.admin.is_some() && !self.is_within_boundary(*id) {
@@ -105,7 +120,13 @@ impl Import<'_, '_> {
             for (place, store) in self.stores.iter().enumerate() {
                 let arn = plan.get(store.id).text(&["arn"]);
                 let target = Target::Resource { id: store.id, arn, service: store.service, tails: &store.tails };
-                let best = |actions: &[&str]| actions.iter().map(|a| policy::can(&of.statements, a, target, &self.matcher)).max().unwrap_or(Can::No);
+                let best = |actions: &[&str]| {
+                    actions
+                        .iter()
+                        .map(|a| policy::can(&of.statements, a, target, &self.matcher))
+                        .max()
+                        .unwrap_or(Can::No)
+                };
                 let (mut read, write) = (best(store.read), best(store.write));
                 if of.is_unknown && of.named.contains(&store.id) {
                     read = read.max(Can::Maybe);
@@ -116,7 +137,8 @@ impl Import<'_, '_> {
             }
             for (role, trust) in roles.iter().filter(|(role, _)| role != id) {
                 let tails = plan.get(*role).text(&["name"]).map(|n| vec![format!("role/{n}")]).unwrap_or_default();
-                let target = Target::Resource { id: *role, arn: plan.get(*role).text(&["arn"]), service: "iam", tails: &tails };
+                let target =
+                    Target::Resource { id: *role, arn: plan.get(*role).text(&["arn"]), service: "iam", tails: &tails };
                 let may = policy::can(&of.statements, "sts:AssumeRole", target, &self.matcher) >= Can::Broadly;
                 let lets = match trust {
                     Some(Document::Known(statements)) => statements.iter().any(|s| s.trusts(plan, *id)),
@@ -140,7 +162,8 @@ impl Import<'_, '_> {
                         is_more = true;
                     }
                     for access in &that.access {
-                        if !of.access.iter().any(|a| a.store == access.store && a.read >= access.read.min(Can::Broadly)) {
+                        if !of.access.iter().any(|a| a.store == access.store && a.read >= access.read.min(Can::Broadly))
+                        {
                             of.access.push(Access { read: access.read.min(Can::Broadly), ..*access });
                             is_more = true;
                         }
@@ -159,7 +182,8 @@ impl Import<'_, '_> {
     fn given(&self, id: usize, key: &str) -> Vec<Given> {
         let plan = self.plan;
         let own = plan.find(id, &[key], &["aws_iam_policy"]);
-        let mut all: Vec<Given> = own.iter().filter_map(|p| Document::of(plan, *p, &["policy"])).map(Given::Document).collect();
+        let mut all: Vec<Given> =
+            own.iter().filter_map(|p| Document::of(plan, *p, &["policy"])).map(Given::Document).collect();
         for arn in plan.get(id).texts(&[key]) {
             if let Some(name) = arn.split(":iam::aws:policy/").nth(1) {
                 let name = name.rsplit('/').next().unwrap_or(name);
@@ -192,8 +216,11 @@ impl Import<'_, '_> {
     pub(super) fn aws_api(&mut self) -> String {
         let (zone, internet) = (self.zone.clone(), self.draft.internet());
         let is_recorded = !self.plan.of(&["aws_cloudtrail"]).is_empty();
-        let node = self.draft.node("aws-api", "aws-api").set("kind", "service").set("zone", zone).set("privilege", "admin");
-        node.set("auth", "sigv4").add("exposed_to", internet).comment("the interface of AWS: whoever has all rights there owns the account");
+        let node =
+            self.draft.node("aws-api", "aws-api").set("kind", "service").set("zone", zone).set("privilege", "admin");
+        node.set("auth", "sigv4")
+            .add("exposed_to", internet)
+            .comment("the interface of AWS: whoever has all rights there owns the account");
         if is_recorded {
             node.set("logs", true);
         }
@@ -219,8 +246,12 @@ impl Import<'_, '_> {
         }
         let rights = self.rights.get(&id).cloned().unwrap_or_default();
         let api = rights.admin.map(|why| (self.aws_api(), why));
-        let opened: Vec<(String, Can)> =
-            rights.access.iter().filter_map(|a| Some((self.stores.get(a.store)?.node.clone(), a.read))).filter(|(_, can)| *can > Can::No).collect();
+        let opened: Vec<(String, Can)> = rights
+            .access
+            .iter()
+            .filter_map(|a| Some((self.stores.get(a.store)?.node.clone(), a.read)))
+            .filter(|(_, can)| *can > Can::No)
+            .collect();
         let datum = self.draft.data(&key, &wanted);
         if is_role {
             datum.guess("ttl", "6h", "AWS issues a role's credentials for hours");
@@ -255,7 +286,15 @@ impl Import<'_, '_> {
     }
 
     /// A flow to a store of the cloud.
-    pub(super) fn stores_flow(&mut self, node: &str, store: usize, reads: bool, writes: bool, is_inside: bool, why: &str) {
+    pub(super) fn stores_flow(
+        &mut self,
+        node: &str,
+        store: usize,
+        reads: bool,
+        writes: bool,
+        is_inside: bool,
+        why: &str,
+    ) {
         let Some(of) = self.stores.get(store) else { return };
         let (to, datum, service) = (of.node.clone(), of.datum.clone(), of.service);
         let is_cloud = !matches!(service, "rds-db" | "elasticache" | "elasticfilesystem");
@@ -271,7 +310,13 @@ impl Import<'_, '_> {
             flow.guess_via("tls", "1.2", "AWS's interfaces take nothing older").via("auth", "iam");
             match is_private {
                 Some(true) => _ = flow.guess_via("local", true, "the network has an endpoint for it"),
-                Some(false) => _ = flow.guess_via("local", false, "the network has no endpoint for it: it goes to its public address"),
+                Some(false) => {
+                    _ = flow.guess_via(
+                        "local",
+                        false,
+                        "the network has no endpoint for it: it goes to its public address",
+                    )
+                }
                 None => {}
             }
         }
@@ -302,12 +347,16 @@ impl Import<'_, '_> {
             .map(|(id, _)| *id)
             .collect();
         for id in open {
-            let (secret, users, internet, zone) = (self.principal(id), self.users(), self.draft.internet(), self.zone.clone());
+            let (secret, users, zone) = (self.principal(id), self.users(), self.zone.clone());
             let (key, label) = (format!("{}:sts", self.key(id)), self.label(id));
             let node = self.draft.node(&key, &format!("{label}-sts")).set("kind", "service").set("zone", zone);
-            node.set("auth", "none").add("exposed_to", internet).comment("the trust policy of the role lets any account become it");
+            node.set("auth", "none").comment("the trust policy of the role lets any account become it");
             let node = node.name().to_owned();
-            self.flow(&users, &node).add("returns", secret).guess_via("tls", "1.2", "AWS's interfaces take nothing older");
+            self.flow(&users, &node).add("returns", secret).guess_via(
+                "tls",
+                "1.2",
+                "AWS's interfaces take nothing older",
+            );
         }
     }
 
@@ -318,14 +367,22 @@ impl Import<'_, '_> {
             for user in plan.find(id, &["user"], &["aws_iam_user"]) {
                 let secret = self.principal(user);
                 let (key, label) = (self.key(user), self.label(user));
-                let zone = self.draft.zone("elsewhere", "elsewhere").comment("where programs run that are not in what was read").name().to_owned();
+                let zone = self
+                    .draft
+                    .zone("elsewhere", "elsewhere")
+                    .comment("where programs run that are not in what was read")
+                    .name()
+                    .to_owned();
                 let node = self.draft.node(&key, &label).guess("kind", "service", "an access key is for a program");
                 let name = node.set("zone", zone).add("holds", secret.as_str()).name().to_owned();
                 self.nodes.insert(user, name.clone());
                 self.uses(&name, user, false);
                 if self.rights.get(&user).is_some_and(|r| r.admin.is_some()) {
                     let api = self.aws_api();
-                    self.flow(&name, &api).guess_add("carries", secret.as_str(), "it has the right").via("auth", "sigv4").guess_via("tls", "1.2", "AWS's interfaces take nothing older");
+                    self.flow(&name, &api)
+                        .guess_add("carries", secret.as_str(), "it has the right")
+                        .via("auth", "sigv4")
+                        .guess_via("tls", "1.2", "AWS's interfaces take nothing older");
                 }
             }
         }
@@ -357,7 +414,10 @@ impl Statement {
         let of = plan.get(id);
         self.lets_in().any(|who| {
             // A reference that is not known yet may be it; the right to assume is asked for besides.
-            who.is_empty() || who == "*" || who.ends_with(":root") || Some(who) == of.text(&["arn"])
+            who.is_empty()
+                || who == "*"
+                || who.ends_with(":root")
+                || Some(who) == of.text(&["arn"])
                 || of.text(&["name"]).is_some_and(|n| who.ends_with(&format!("/{n}")))
         })
     }

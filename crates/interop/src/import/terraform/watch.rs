@@ -8,7 +8,8 @@ impl Import<'_, '_> {
         let plan = self.plan;
         let (trails, detectors) = (plan.of(&["aws_cloudtrail"]), plan.of(&["aws_guardduty_detector"]));
         if !trails.is_empty() || !detectors.is_empty() {
-            let lines = self.draft.data("log-lines", "log-lines").set("class", "internal").set("of", "log").name().to_owned();
+            let lines =
+                self.draft.data("log-lines", "log-lines").set("class", "internal").set("of", "log").name().to_owned();
             let api = self.aws_api();
             for id in trails {
                 for bucket in plan.find(id, &["s3_bucket_name"], &["aws_s3_bucket"]) {
@@ -22,7 +23,12 @@ impl Import<'_, '_> {
             }
             if let Some(id) = detectors.iter().find(|d| plan.get(**d).flag(&["enable"]) != Some(false)).copied() {
                 let (key, zone) = (self.key(id), self.zone.clone());
-                let node = self.draft.node(&key, "guardduty").set("kind", "service").set("zone", zone).comment("watches what happens in the account");
+                let node = self
+                    .draft
+                    .node(&key, "guardduty")
+                    .set("kind", "service")
+                    .set("zone", zone)
+                    .comment("watches what happens in the account");
                 let to = node.name().to_owned();
                 self.flow(&api, &to).add("carries", lines).guess_via("tls", "1.2", "inside of AWS");
             }
