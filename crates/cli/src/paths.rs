@@ -142,7 +142,17 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         Format::Markdown => output::print(&markdown::paths(&args.dir, shown, paths.len()))?,
         Format::Mermaid => output::print(&mermaid::chart(shown))?,
     }
+    if paths.is_empty() && args.asked.question().from.is_empty() && is_without_attackers(&model) {
+        eprintln!(
+            "the model names nobody to fear: no zone has `trust: none` and no node is `hostile`; say who, or ask with --from"
+        );
+    }
     Ok(verdict(&paths, args.fail_on))
+}
+
+/// Whether nobody begins anywhere, so that there is no path whatever the diagram is.
+fn is_without_attackers(model: &model::Model) -> bool {
+    model.zones.values().all(|z| z.trust != model::Trust::None) && model.nodes.values().all(|n| !n.hostile)
 }
 
 /// Exit 1 when there is a path, or one of a class.

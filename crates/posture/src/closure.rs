@@ -23,7 +23,7 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use model::{Auth, Class, Data, Name, NodeKind, Trust};
 
 use crate::{
-    entry::{Passes, entrances, is_turned_away, passes},
+    entry::{Passes, asked, entrances, is_turned_away, passes},
     view::{DataId, Exposed, FlowId, FlowView, NodeId, Transit, View},
 };
 
@@ -617,7 +617,7 @@ pub(crate) fn is_login(view: &View<'_>, node: NodeId) -> bool {
 /// Whether what lets people in can be guessed or stolen, and nothing else is asked for.
 pub(crate) fn is_weak_login(view: &View<'_>, node: NodeId) -> bool {
     let of = view.node(node);
-    let weak = of.node.auth.is_none_or(|a| matches!(a, Auth::None | Auth::Password | Auth::Key));
+    let weak = asked(view, of).is_none_or(|a| matches!(a, Auth::None | Auth::Password | Auth::Key));
     // A store that asks for nothing is open, which is worse.
     let store = of.keeps() && !of.open() && matches!(of.exposed, Some(Exposed::Stated(_))) && !of.node.under_ward();
     (is_login(view, node) || store) && of.exposed.is_some() && weak && !of.guarded(&["mfa", "oidc"])

@@ -181,3 +181,21 @@ pub(crate) fn is_unguarded_entry(view: &View<'_>, flow: &FlowView<'_>) -> bool {
 pub(crate) fn is_declared_only(of: &NodeView<'_>, guard: &str) -> bool {
     of.node.under_ward() && words::find(Place::Guards, guard).is_some_and(|w| w.state == State::NotYet)
 }
+
+/// What a node asks strangers for: what it says itself, else what the flow by which they come says of their proof.
+pub(crate) fn asked(view: &View<'_>, node: &NodeView<'_>) -> Option<Auth> {
+    let (None, Some(Exposed::Flow(flow))) = (node.node.auth, node.exposed) else { return node.node.auth };
+    let of = view.flow(flow);
+    let words = &of.flow.via.words;
+    match words.get("auth").and_then(|w| w.as_str()) {
+        Some("none") => return Some(Auth::None),
+        Some("password") => return Some(Auth::Password),
+        Some("key") => return Some(Auth::Key),
+        Some(_) => return Some(Auth::Token),
+        None => {}
+    }
+    match is_turned_away(view, of) || of.flow.via.jwt.is_some() {
+        true => Some(Auth::Mtls),
+        false => view.node(of.from).node.auth,
+    }
+}

@@ -5,7 +5,7 @@ use model::{Auth, Class};
 use serde::Serialize;
 
 use crate::{
-    closure::{By, Fact, Step, is_login},
+    closure::{By, Fact, Step, is_login, is_weak_login},
     entry::asks_for_token,
     view::{Exposed, FlowId, NodeId, View},
 };
@@ -105,7 +105,8 @@ pub(crate) fn of(view: &View<'_>, step: &Step) -> Option<Technique> {
             let of = view.node(node);
             match (of.exposed.is_some(), is_login(view, node) || of.node.admin) {
                 (_, true) => EXTERNAL,
-                (true, false) if of.keeps() => STORAGE_DISCOVERY,
+                (true, false) if of.keeps() && !is_weak_login(view, node) => STORAGE_DISCOVERY,
+                (true, false) if of.keeps() => EXTERNAL,
                 _ => SCANNING,
             }
         }

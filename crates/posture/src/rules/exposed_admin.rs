@@ -5,7 +5,7 @@ use time::Date;
 use crate::{
     Grade, Rule, Severity,
     controls::{ai_act, ai_rmf, coppa, gdpr, pci, soc2, tenet},
-    entry::is_turned_away,
+    entry::asked,
     rule::{Check, Found, add, take},
     subjects,
     view::{Exposed, View},
@@ -72,7 +72,7 @@ fn check(view: &View<'_>, _: Date) -> Vec<Found> {
         let store = of.keeps()
             && matches!(node.auth, Some(Auth::Password | Auth::Key))
             && matches!(exposed, Exposed::Stated(_));
-        let asked = node.auth.or_else(|| asked_by_flow(view, exposed));
+        let asked = asked(view, of);
         let severity = match asked {
             Some(Auth::Key) => Severity::High,
             None | Some(Auth::None | Auth::Password) => Severity::Critical,
@@ -113,22 +113,4 @@ fn check(view: &View<'_>, _: Date) -> Vec<Found> {
         );
     }
     found
-}
-
-/// What the flow of a stranger says of his proof, where the node says nothing.
-fn asked_by_flow(view: &View<'_>, exposed: Exposed<'_>) -> Option<Auth> {
-    let Exposed::Flow(flow) = exposed else { return None };
-    let of = view.flow(flow);
-    let words = &of.flow.via.words;
-    match words.get("auth").and_then(|w| w.as_str()) {
-        Some("none") => return Some(Auth::None),
-        Some("password") => return Some(Auth::Password),
-        Some("key") => return Some(Auth::Key),
-        Some(_) => return Some(Auth::Token),
-        None => {}
-    }
-    match is_turned_away(view, of) || of.flow.via.jwt.is_some() {
-        true => Some(Auth::Mtls),
-        false => view.node(of.from).node.auth,
-    }
 }
