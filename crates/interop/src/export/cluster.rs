@@ -1,5 +1,5 @@
 //! Which nodes of a model are workloads of the cluster that an export is for, and what they are called there.
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use model::{Flow, Mode, Model, Name, Node, NodeKind, Role, Trust, TrustDomain};
 
@@ -159,6 +159,17 @@ pub(super) fn audit_word(audit: model::Audit) -> &'static str {
         model::Audit::Strict => "strict",
         model::Audit::Critical => "critical",
     }
+}
+
+/// A time as a model says it: `90d`, `1h`.
+pub(super) fn duration_text(time: Duration) -> String {
+    let seconds = time.as_secs();
+    if time.subsec_millis() > 0 {
+        return format!("{}ms", time.as_millis());
+    }
+    let units = [(24 * 60 * 60, 'd'), (60 * 60, 'h'), (60, 'm')];
+    let fits = units.into_iter().find(|(unit, _)| seconds > 0 && seconds % unit == 0);
+    fits.map_or_else(|| format!("{seconds}s"), |(unit, word)| format!("{}{word}", seconds / unit))
 }
 
 /// A word of `via` as it is written.

@@ -2,10 +2,11 @@
 //!
 //! The policies of flows are compiled elsewhere, by the engine that decides; here they are brought into the cluster's words,
 //! with the rest of what a mesh needs for them to mean the same.
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use model::{
     Flow, Model, Name, Node, NodeKind, Protocol, Role,
+    allow::{PathPattern, Segment},
     istio::{
         AUDIT_ANNOTATION, AuthorizationPolicy, FLOW_ANNOTATION, Metadata, Mtls, MtlsMode, NODE_LABEL,
         PeerAuthentication, PeerSpec, RequestAuthentication, Selector,
@@ -14,13 +15,13 @@ use model::{
 
 use super::{
     ExportError, Exported, Note,
-    cluster::{Cluster, flow_notes, standby_notes},
+    cluster::{Cluster, duration_text, flow_notes, standby_notes},
 };
 
 mod written;
 
 /// Lifetime of a certificate where nothing else is said, in Istio and here.
-const TTL_DEFAULT: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
+const TTL_DEFAULT: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// A document written by hand, and the nodes that it speaks for.
 #[derive(Clone, Debug, PartialEq)]
@@ -109,7 +110,10 @@ fn mesh_notes(model: &Model) -> Vec<Note> {
     let mut notes = Vec::new();
     let mut note = |what: String, why: &str| notes.push(Note::new("mesh", what, why));
     if model.mesh.svid_ttl != TTL_DEFAULT {
-        note(format!("svid_ttl: {}s", model.mesh.svid_ttl.as_secs()), "set it where Istio's certificates are issued");
+        note(
+            format!("svid_ttl: {}", duration_text(model.mesh.svid_ttl)),
+            "set it where Istio's certificates are issued",
+        );
     }
     if !model.mesh.tls_suites.is_empty() || !model.mesh.tls_groups.is_empty() {
         note("tls: suites, groups".to_owned(), "set meshMTLS of the mesh");
@@ -276,6 +280,9 @@ impl Exporter<'_> {
                 "its policies are exported as dry runs, and refuse nothing",
             ));
         }
+        for to in policy.spec.rules.iter_mut().flat_map(|rule| &mut rule.to) {
+            to.operation.not_paths = to.operation.paths.iter().flat_map(|path| no_segments(path)).collect();
+        }
         self.relabel(&mut policy.spec.selector);
         let name = policy.metadata.name.clone();
         self.out.add(&name, comments, &policy)
@@ -288,7 +295,7 @@ impl Exporter<'_> {
         let mut notes = Vec::new();
         let mut note = |what: String, why: &str| notes.push(Note::new(&subject, what, why));
         if let Some(timeout) = flow.via.timeout {
-            note(format!("timeout: {}s", timeout.as_secs_f64()), "write it in a VirtualService");
+            note(format!("timeout: {}", duration_text(timeout)), "write it in a VirtualService");
         }
         if let Some(prefix) = &flow.via.rewrite {
             note(
@@ -299,6 +306,10 @@ impl Exporter<'_> {
         let entries = flow.via.allow.iter().flatten();
         if entries.flat_map(|entry| &entry.methods).any(|method| method == "QUERY") {
             note("allow: QUERY".to_owned(), "Envoy does not know the method, and answers 400");
+        }
+        if flow.via.allow.iter().flatten().any(|entry| is_open(&flow.via.received_path(&entry.path))) {
+            let why = "Istio compares paths with them as they are; a server that cuts them off may see another path than was allowed";
+            note("allow, of paths with `;`".to_owned(), why);
         }
         if let (Some(from), Some(to)) = (model.nodes.get(&flow.from), model.nodes.get(&flow.to)) {
             let proves = from.under_ward() || (from.kind == NodeKind::Party && from.auth == Some(model::Auth::Mtls));
@@ -351,6 +362,20 @@ impl Exporter<'_> {
             labels.insert(self.label.to_owned(), node);
         }
     }
+}
+
+/// What stands at the place of a path's first wildcard and is no segment to Ward, which cuts parameters off: `/orders/;x` is
+/// `/orders/`, and `/orders/..;x` is `/`.
+fn no_segments(path: &str) -> Vec<String> {
+    let Some((before, rest)) = path.split_once("{*") else { return Vec::new() };
+    let empty = rest.starts_with('}').then_some(";*");
+    empty.into_iter().chain([".;*", "..;*"]).map(|segment| format!("{before}{segment}")).collect()
+}
+
+/// Whether a path has a wildcard behind its first, for which there are no words of that kind.
+fn is_open(path: &PathPattern) -> bool {
+    let wild = path.segments.iter().filter(|segment| !matches!(segment, Segment::Literal(_))).count();
+    wild > 1 || path.segments.last() == Some(&Segment::Rest)
 }
 
 /// Whether any policy compares paths.

@@ -1,16 +1,13 @@
 //! A model as an Open Threat Model (OTM 0.2.0): trust zones, components, data flows and assets, with what `ward posture` found
 //! as threats. What OTM has no field for stands in `attributes`, under Ward's words.
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use model::{AtRest, Auth, Class, Data, Flow, Model, Name, Node, NodeKind, Role, Trust, Zone, graph::Area};
 use serde::{Deserialize, Serialize};
 
 use super::{
     ExportError,
-    cluster::{audit_word, word_text},
+    cluster::{audit_word, duration_text, word_text},
 };
 
 /// The version that is written.
@@ -282,14 +279,6 @@ fn attributes<const N: usize>(all: [(&str, Option<String>); N]) -> Attributes {
 fn joined<T: ToString>(all: impl IntoIterator<Item = T>) -> Option<String> {
     let all: Vec<String> = all.into_iter().map(|one| one.to_string()).collect();
     (!all.is_empty()).then(|| all.join(", "))
-}
-
-/// A time as a model says it: `90d`, `1h`.
-fn duration_text(time: Duration) -> String {
-    let seconds = time.as_secs();
-    let units = [(24 * 60 * 60, 'd'), (60 * 60, 'h'), (60, 'm')];
-    let fits = units.into_iter().find(|(unit, _)| seconds > 0 && seconds % unit == 0);
-    fits.map_or_else(|| format!("{seconds}s"), |(unit, word)| format!("{}{word}", seconds / unit))
 }
 
 fn when(holds: bool, text: &str) -> Option<String> {

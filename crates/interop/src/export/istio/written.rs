@@ -216,25 +216,34 @@ impl Exporter<'_> {
     /// Refuses a policy that names what the caller's options rename.
     fn renamed(&self, title: &str, policy: &AuthorizationPolicy) -> Result<(), ExportError> {
         let choice = &self.cluster.choice;
-        let option = match (&choice.namespace, &choice.trust_domain) {
-            (Some(_), _) => "--namespace",
-            (None, Some(_)) => "--trust-domain",
-            (None, None) => return Ok(()),
-        };
-        let named = policy.spec.rules.iter().find_map(identity_field);
-        match named {
-            Some(what) => Err(ExportError::Renamed { document: title.to_owned(), what, option }),
-            None => Ok(()),
+        let options = [
+            (choice.namespace.is_some(), "--namespace", BY_NAMESPACE),
+            (choice.trust_domain.is_some(), "--trust-domain", BY_TRUST_DOMAIN),
+        ];
+        for (_, option, words) in options.into_iter().filter(|(given, ..)| *given) {
+            if let Some(what) = policy.spec.rules.iter().find_map(|rule| identity_field(rule, words)) {
+                return Err(ExportError::Renamed { document: title.to_owned(), what, option });
+            }
         }
+        Ok(())
     }
 }
+
+/// What of a rule is about namespaces, by the end of its field's name.
+const BY_NAMESPACE: &[&str] = &["principal", "namespace", "serviceaccount"];
+/// What is about trust domains.
+const BY_TRUST_DOMAIN: &[&str] = &["principal", "trustdomain"];
 
 fn title(kind: &str, metadata: &Metadata) -> String {
     format!("{kind} {}/{}", metadata.namespace, metadata.name)
 }
 
-/// The first field of a rule that is about names of workloads.
-fn identity_field(rule: &Rule) -> Option<String> {
+/// The first field of a rule that is about names of workloads, as one of the words says.
+fn identity_field(rule: &Rule, words: &[&str]) -> Option<String> {
+    let named = |field: &str| {
+        let lower = field.to_ascii_lowercase();
+        words.iter().any(|word| lower.trim_end_matches('s').ends_with(word))
+    };
     let sources = rule.from.iter().find_map(|from| {
         let source = &from.source;
         let fields = [
@@ -247,10 +256,10 @@ fn identity_field(rule: &Rule) -> Option<String> {
             ("trustDomains", &source.trust_domains),
             ("notTrustDomains", &source.not_trust_domains),
         ];
-        fields.into_iter().find(|(_, values)| !values.is_empty()).map(|(field, _)| field.to_owned())
+        fields.into_iter().find(|(field, values)| named(field) && !values.is_empty()).map(|(field, _)| field.to_owned())
     });
-    let keys = ["source.principal", "source.namespace", "source.serviceAccount", "source.trustDomain"];
-    sources.or_else(|| rule.when.iter().find(|one| keys.contains(&one.key.as_str())).map(|one| one.key.clone()))
+    let condition = |one: &&model::istio::Condition| one.key.starts_with("source.") && named(&one.key);
+    sources.or_else(|| rule.when.iter().find(condition).map(|one| one.key.clone()))
 }
 
 /// Writes out what Ward reads into a rule that narrows: `/admin` is `/admin/` and `/admin;x=1` too, and a host is one at any
