@@ -175,6 +175,9 @@ pub fn import_as(files: &[SourceFile], format: Option<Format>, name: Option<&str
         }
     }
     let names: Vec<String> = files.iter().map(|f| f.name.clone()).collect();
+    if let Some(name) = names.iter().find_map(|name| title(name)) {
+        draft.title(name);
+    }
     if draft.count() > draft::NOUNS_MAX {
         return Err(ImportError::TooMany(draft.count(), "nouns"));
     }
@@ -195,6 +198,36 @@ pub fn import_as(files: &[SourceFile], format: Option<Format>, name: Option<&str
         return Err(ImportError::Refuses(format!("{} at {}", error.message, error.path)));
     }
     Ok(Imported { written, sources, warnings: loaded.diagnostics })
+}
+
+/// What a file's name says of the system: `shop` of `shop/docker-compose.yml` and of `docs/shop.md`.
+fn title(name: &str) -> Option<&str> {
+    const COMMON: [&str; 17] = [
+        "docker-compose",
+        "compose",
+        "readme",
+        "main",
+        "plan",
+        "state",
+        "terraform",
+        "threagile",
+        "model",
+        "architecture",
+        "diagram",
+        "index",
+        "standard input",
+        "deployment",
+        "all",
+        "ward",
+        "manifest",
+    ];
+    let said = |part: &str| {
+        let stem = part.split('.').next().unwrap_or_default().to_ascii_lowercase();
+        !stem.is_empty() && stem.chars().any(|c| c.is_ascii_alphabetic()) && !COMMON.contains(&stem.as_str())
+    };
+    let mut parts = name.rsplit('/');
+    let file = parts.next().filter(|p| said(p)).and_then(|p| p.split('.').next());
+    file.or_else(|| parts.next().filter(|p| said(p)))
 }
 
 fn read(file: &SourceFile, wanted: Option<Format>) -> Result<(Format, Vec<Document<'_>>), ImportError> {

@@ -430,14 +430,14 @@ impl<'a, 'd> Project<'a, 'd> {
             noun.comment(format!("{place}: publishes UDP too, which no flow describes"));
         }
         if !local.is_empty() {
-            noun.comment(format!("{place}: {} is published on the machine itself only", ports_text(&local)));
+            noun.comment(format!("{place}: published on the machine itself only is {}", ports_text(&local)));
         }
         if let Some(internet) = internet {
             let why = match host_network {
                 true => "it has the network of the machine: whether the internet reaches that, no compose file says"
                     .to_owned(),
                 false => format!(
-                    "{} is published on every address of the machine: whether the internet reaches that, no compose file says",
+                    "published on every address of the machine is {}; whether the internet reaches that, no compose file says",
                     ports_text(&public)
                 ),
             };

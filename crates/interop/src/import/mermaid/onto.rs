@@ -184,12 +184,20 @@ impl<'a> Onto<'a> {
             (None, None, None) => {}
         }
         let party = noun.text("kind") == Some("party");
+        if noun.text("kind") == Some("store") && guess.encrypted {
+            noun.guess("at_rest", "volume", "its name says so");
+        }
+        let public = noun.text("kind") == Some("store") && guess.public;
         if !party && noun.text("kind") != Some("store") {
             for guard in guess.guards {
                 noun.guess_add("guards", guard, "its name says so");
             }
         }
         let hostile = noun.get("hostile").is_some();
+        let internet = public.then(|| self.draft.internet());
+        if let (Some(internet), Some(noun)) = (internet, self.draft.named(Kind::Node, &name)) {
+            noun.guess_add("exposed_to", internet, "it is called `public`");
+        }
         self.home(&name, node, party && known.is_none() && (stranger || node.shape == Some(Shape::Actor)));
         Drawn { outside: self.is_outside(&name), name, ours: known.is_some(), hostile }
     }
@@ -286,7 +294,12 @@ impl<'a> Onto<'a> {
         if from.ours && to.ours {
             return self.own(edge, &from.name, &to.name);
         }
-        let carried: Vec<_> = edge.carries.iter().map(|t| (label::line(t), words::of_arrow(&label::line(t)))).collect();
+        let mut carried: Vec<_> =
+            edge.carries.iter().map(|t| (label::line(t), words::of_arrow(&label::line(t)))).collect();
+        if from.hostile {
+            // What an attacker does is no data of the system.
+            carried.iter_mut().for_each(|(_, said)| said.datum = None);
+        }
         let returned: Vec<_> =
             edge.returns.iter().map(|t| (label::line(t), words::of_arrow(&label::line(t)))).collect();
         let mut via: Vec<(&str, &str, String)> = Vec::new();
@@ -296,6 +309,9 @@ impl<'a> Onto<'a> {
             }
         }
         let how: String = via.iter().map(|(word, value, _)| format!(" {word}={value}")).collect();
+        // What is fetched comes back.
+        let (fetched, carried): (Vec<_>, Vec<_>) = carried.into_iter().partition(|(_, said)| said.fetched);
+        let returned = returned.into_iter().filter(|(_, said)| said.datum.is_some()).chain(fetched).collect();
         let data: Vec<_> = [carried, returned].into_iter().map(|all| self.data(all)).collect();
         let key = format!("mermaid:flow:{}>{}:{how}", from.name, to.name);
         let wanted = format!("{}-{}", from.name, to.name);
@@ -312,19 +328,28 @@ impl<'a> Onto<'a> {
                 }
             }
         }
-        let stated = via.iter().any(|(word, ..)| *word != "auth");
-        for (word, value, why) in via {
-            match value {
+        for (word, value, why) in &via {
+            match *value {
                 "true" => flow.guess_via(word, true, why),
-                _ => flow.guess_via(word, value, why),
+                value => flow.guess_via(word, value, why),
             };
         }
-        if !stated && (from.outside || to.outside) && !from.hostile && !to.hostile {
-            flow.guess_via(
-                "tls",
-                "1.2",
-                "the diagram does not say, and nobody speaks to the outside without it today: look",
-            );
+        let name = flow.name().to_owned();
+        if !self.says_what(&name) {
+            let unnamed = self.unnamed();
+            if let Some(flow) = self.draft.named(Kind::Flow, &name) {
+                flow.guess_add("carries", unnamed, "the arrow does not say what moves");
+            }
+        }
+        let says = |word: &str| via.iter().any(|(w, ..)| *w == word);
+        let sensitive = self.sensitive(&name);
+        let Some(flow) = self.draft.named(Kind::Flow, &name) else { return };
+        // Of two guesses no finding is made: that data are sensitive, and that nothing protects them.
+        if !says("tls") && !says("mtls") && !says("ssh") && (from.outside || to.outside || sensitive || from.hostile) {
+            flow.guess_via("tls", "1.2", "the diagram does not say how it travels: look");
+        }
+        if sensitive && !says("auth") && !says("mtls") && !from.hostile && !to.hostile {
+            flow.guess_via("auth", "token", "the diagram does not say how the caller proves itself: look");
         }
         for comment in &edge.comments {
             flow.comment(comment);
@@ -342,7 +367,10 @@ impl<'a> Onto<'a> {
         let mut all = Vec::new();
         for (text, said) in said {
             let Some(name) = said.datum else {
-                all.push((None, text));
+                // What says only how is told where it is used.
+                if said.via.is_empty() && !text.is_empty() {
+                    all.push((None, format!("the arrow says \"{text}\"")));
+                }
                 continue;
             };
             let datum = self.draft.data(&format!("mermaid:data:{}", normal(&name)), &name);
@@ -355,6 +383,41 @@ impl<'a> Onto<'a> {
             all.push((Some(datum.name().to_owned()), text));
         }
         all
+    }
+
+    /// Whether a flow carries or returns anything.
+    fn says_what(&mut self, flow: &str) -> bool {
+        self.draft.named(Kind::Flow, flow).is_some_and(|f| f.get("carries").is_some() || f.get("returns").is_some())
+    }
+
+    /// What arrows move that do not say what.
+    fn unnamed(&mut self) -> String {
+        let datum = self.draft.data("mermaid:unnamed", "unnamed");
+        datum.comment("what arrows move that do not say what: name it, and findings follow");
+        datum.guess("class", "public", "until somebody says what it is, nothing is found about it");
+        datum.name().to_owned()
+    }
+
+    /// Whether a flow moves more than internal data. Who gets a secret needs it.
+    fn sensitive(&mut self, flow: &str) -> bool {
+        let Some(noun) = self.draft.named(Kind::Flow, flow) else { return false };
+        let to = noun.text("to").unwrap_or_default().to_owned();
+        let mut all: Vec<String> = noun.list("carries").map(str::to_owned).collect();
+        let carried = all.len();
+        all.extend(noun.list("returns").map(str::to_owned));
+        let mut found = false;
+        for (at, name) in all.iter().enumerate() {
+            let class =
+                self.draft.named(Kind::Data, name).and_then(|d| d.text("class").map(str::to_owned)).unwrap_or_default();
+            found |= matches!(class.as_str(), "confidential" | "restricted" | "secret");
+            if class == "secret"
+                && at < carried
+                && let Some(node) = self.draft.named(Kind::Node, &to).filter(|n| n.text("kind") != Some("party"))
+            {
+                node.guess_add("reads", name.as_str(), "an arrow brings it");
+            }
+        }
+        found
     }
 
     /// An arrow that `ward graph` drew: the flow's name, and its data by name.

@@ -1,6 +1,6 @@
 //! What words of people say: what a box is, whom a boundary trusts, what an arrow carries and how. Every one of these is a guess.
 /// The last word of who is no part of the system.
-const PARTIES: [&str; 40] = [
+const PARTIES: [&str; 39] = [
     "user",
     "users",
     "client",
@@ -40,7 +40,6 @@ const PARTIES: [&str; 40] = [
     "teacher",
     "member",
     "members",
-    "public",
 ];
 /// Devices of people, where a word of [`PARTIES`] or one of these stands before.
 const DEVICES: [&str; 8] = ["app", "apps", "application", "device", "devices", "phone", "laptop", "browser"];
@@ -229,12 +228,16 @@ const INSIDE: [&str; 12] =
 /// What a word says that a box is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Guess {
-    /// `party` or `store`, and the word that says so.
+    /// `party`, `store` or `service`, and the word that says so.
     pub(super) kind: Option<(&'static str, String)>,
     pub(super) hostile: bool,
     /// A party that is nobody's employee.
     pub(super) stranger: bool,
     pub(super) guards: Vec<&'static str>,
+    /// A store that anybody can reach, by its name.
+    pub(super) public: bool,
+    /// A store that is encrypted, by its name.
+    pub(super) encrypted: bool,
 }
 
 /// The words of a text in lower case, `orderService` two of them.
@@ -283,7 +286,10 @@ pub(super) fn of_box(text: &str) -> Guess {
     }
     let product = has(&PRODUCTS).filter(|_| !is_last(&BESIDE) && !last.ends_with("er"));
     guess.kind = product.or_else(|| is_last(&STORES).then(|| last.clone())).map(|word| ("store", word));
+    guess.public = guess.kind.is_some() && words.iter().any(|w| w == "public");
+    guess.encrypted = guess.kind.is_some() && words.iter().any(|w| w == "encrypted");
     if guess.kind.is_none() {
+        guess.kind = is_last(&BESIDE).then(|| ("service", last.clone()));
         if words.iter().any(|w| w == "waf") {
             guess.guards.push("waf");
         }
@@ -308,6 +314,8 @@ pub(super) struct Said {
     pub(super) via: Vec<(&'static str, &'static str, String)>,
     /// What moves; none where the arrow only says how.
     pub(super) datum: Option<String>,
+    /// It is fetched, and so moves against the arrow.
+    pub(super) fetched: bool,
 }
 
 /// How things travel: words that say it, and what they say.
@@ -416,9 +424,121 @@ const HOW: [&str; 66] = [
     "tlsv1",
     "sigv4",
 ];
+/// What is done, at the beginning of what an arrow says: `Create Todo` moves a to-do.
+const VERBS: [&str; 66] = [
+    "create",
+    "creates",
+    "insert",
+    "inserts",
+    "update",
+    "updates",
+    "delete",
+    "deletes",
+    "store",
+    "stores",
+    "save",
+    "saves",
+    "persist",
+    "persists",
+    "send",
+    "sends",
+    "forward",
+    "forwards",
+    "route",
+    "routes",
+    "publish",
+    "publishes",
+    "push",
+    "pushes",
+    "post",
+    "put",
+    "upload",
+    "uploads",
+    "deploy",
+    "deploys",
+    "issue",
+    "issues",
+    "generate",
+    "generates",
+    "return",
+    "returns",
+    "submit",
+    "submits",
+    "emit",
+    "emits",
+    "stream",
+    "streams",
+    "write",
+    "writes",
+    "sync",
+    "syncs",
+    "notify",
+    "notifies",
+    "trigger",
+    "triggers",
+    "mount",
+    "mounts",
+    "filter",
+    "filters",
+    "rotate",
+    "rotates",
+    "validate",
+    "validates",
+    "verify",
+    "verifies",
+    "check",
+    "checks",
+    "access",
+    "accesses",
+    "evaluate",
+    "proxy",
+];
+/// What is fetched moves the other way.
+const FETCHES: [&str; 24] = [
+    "get",
+    "gets",
+    "read",
+    "reads",
+    "fetch",
+    "fetches",
+    "query",
+    "queries",
+    "pull",
+    "pulls",
+    "download",
+    "downloads",
+    "load",
+    "loads",
+    "list",
+    "lists",
+    "retrieve",
+    "retrieves",
+    "consume",
+    "consumes",
+    "scrape",
+    "scrapes",
+    "poll",
+    "polls",
+];
 /// Answers that are no data.
-const ANSWERS: [&str; 14] = [
-    "yes", "no", "true", "false", "ok", "success", "error", "fail", "failure", "ack", "done", "confirm", "200", "else",
+const ANSWERS: [&str; 17] = [
+    "yes",
+    "no",
+    "true",
+    "false",
+    "ok",
+    "success",
+    "error",
+    "fail",
+    "failure",
+    "ack",
+    "done",
+    "confirm",
+    "200",
+    "else",
+    "complete",
+    "completed",
+    "only",
 ];
 /// Words that neither begin nor end what moves.
 const SMALL: [&str; 14] =
@@ -429,11 +549,20 @@ const DATUM_MAX: usize = 40;
 /// What an arrow says that moves, and how.
 pub(super) fn of_arrow(text: &str) -> Said {
     let text = without_number(text);
-    let all = words(text);
-    let joined = format!(" {} ", all.join(" "));
+    // What explains, in brackets behind, names nothing.
+    let head =
+        text.split(['(', '[']).next().map(str::trim).filter(|t| t.chars().any(char::is_alphabetic)).unwrap_or(text);
+    let all = words(head);
+    // `ssh-keys` are no SSH, nor is a path what it is called after.
+    let plain =
+        text.split(|c: char| !c.is_alphanumeric() && !matches!(c, '-' | '_' | '/')).filter(|w| !w.starts_with('/'));
+    let plain: Vec<String> =
+        plain.flat_map(|w| w.split('/')).filter(|w| !w.is_empty()).map(str::to_lowercase).collect();
+    let joined = format!(" {} ", plain.join(" "));
     let mut said = Said::default();
     for (phrase, word, value) in TRAVEL {
-        if joined.contains(&format!(" {phrase} ")) && !said.via.iter().any(|(w, ..)| *w == word) {
+        let found = joined.contains(&format!(" {phrase} ")) && !joined.contains(&format!(" {phrase} key"));
+        if found && !said.via.iter().any(|(w, ..)| *w == word) {
             said.via.push((
                 word,
                 value,
@@ -442,8 +571,8 @@ pub(super) fn of_arrow(text: &str) -> Said {
         }
     }
     // `HTTP` alone is HTTP without TLS; of `HTTP(S)`, `HTTP/2` and an HTTP API nothing is known.
-    let http = all.iter().position(|w| w == "http");
-    let next = http.and_then(|at| all.get(at + 1)).map(String::as_str);
+    let http = plain.iter().position(|w| w == "http");
+    let next = http.and_then(|at| plain.get(at + 1)).map(String::as_str);
     if http.is_some()
         && !matches!(next, Some("s" | "2" | "3" | "api" | "https"))
         && said.via.iter().all(|(w, ..)| *w == "auth")
@@ -457,14 +586,18 @@ pub(super) fn of_arrow(text: &str) -> Said {
     let says_how = |word: &str| HOW.contains(&word) || word.bytes().all(|b| b.is_ascii_digit());
     let phrase = TRAVEL.iter().any(|(p, w, v)| *v == "none" && (*w == "tls" || *w == "auth") && joined.trim() == *p);
     let trimmed = text.trim();
-    if phrase || all.iter().all(|w| says_how(w) || ANSWERS.contains(&w.as_str()) || SMALL.contains(&w.as_str())) {
+    let is_verb = |w: &String| VERBS.contains(&w.as_str()) || FETCHES.contains(&w.as_str());
+    if phrase
+        || all.iter().all(|w| says_how(w) || is_verb(w) || ANSWERS.contains(&w.as_str()) || SMALL.contains(&w.as_str()))
+    {
         // Text in letters that are none of these says something all the same.
         said.datum = (all.is_empty() && trimmed.chars().any(char::is_alphanumeric)).then(|| trimmed.to_owned());
         return said;
     }
     // What says how stands at the ends: `HTTPS: orders`, `orders (TLS)`.
     let ends = |w: &String| says_how(w) || SMALL.contains(&w.as_str());
-    let first = all.iter().position(|w| !ends(w)).unwrap_or_default();
+    let first = all.iter().position(|w| !ends(w) && !is_verb(w)).unwrap_or_default();
+    said.fetched = all.iter().take(first).any(|w| FETCHES.contains(&w.as_str()));
     let last = all.iter().rposition(|w| !ends(w)).unwrap_or_default();
     let mut name = String::new();
     for word in all.get(first..=last).unwrap_or_default() {
