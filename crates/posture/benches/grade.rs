@@ -3,12 +3,12 @@
 //! The model: a tenth of the nodes are stores, one in a hundred is exposed, each service holds a credential of its own for a
 //! store and has ten flows, one of them to a store. Every tenth thing lacks a guarantee, so that there is something to find.
 #![expect(clippy::expect_used, reason = "a bench that cannot begin ends loudly")]
-use std::hint::black_box;
+use std::{hint::black_box, sync::Arc};
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use model::{Auth, Model, Name, SourceFile};
 use posture::{
-    Attack, Input, Question,
+    Attack, Input, Question, Session,
     closure::{Closure, Start},
     grade,
     view::View,
@@ -87,12 +87,62 @@ fn model(nodes: usize) -> Model {
     model
 }
 
+/// One changed noun of each kind.
+fn changes(model: &Model) -> Vec<(&'static str, Model)> {
+    let changed = |change: &dyn Fn(&mut Model)| {
+        let mut model = model.clone();
+        change(&mut model);
+        model
+    };
+    let node = |model: &mut Model, name: &str, change: &dyn Fn(&mut model::Node)| {
+        model.nodes.get_mut(name).into_iter().for_each(change);
+    };
+    vec![
+        ("nothing", changed(&|_| {})),
+        ("guarantee-of-store", changed(&|m| node(m, "store-3", &|n| n.at_rest = None))),
+        ("guarantee-of-service", changed(&|m| node(m, "service-0", &|n| n.auth = Some(Auth::Token)))),
+        ("flow-altered", changed(&|m| m.flows[50].via.words = [("tls".to_owned(), "none".into())].into())),
+        ("flow-added", {
+            changed(&|m| {
+                let mut flow = m.flows[7].clone();
+                flow.id = name("another".to_owned());
+                m.flows.insert(500, flow);
+            })
+        }),
+        ("flow-removed", changed(&|m| drop(m.flows.remove(500)))),
+        ("node-added", {
+            changed(&|m| {
+                let node = m.nodes.get("service-7").expect("it is there").clone();
+                m.nodes.insert(name("another".to_owned()), node);
+            })
+        }),
+        (
+            "class-of-datum",
+            changed(&|m| {
+                m.data.values_mut().take(1).for_each(|d| d.class = model::Class::Restricted);
+            }),
+        ),
+        (
+            "opens-added",
+            changed(&|m| {
+                m.data.values_mut().take(1).for_each(|d| d.opens.push(name("store-5".to_owned())));
+            }),
+        ),
+        (
+            "class-of-all-orders",
+            changed(&|m| {
+                m.data.get_mut("order").into_iter().for_each(|d| d.class = model::Class::Confidential);
+            }),
+        ),
+    ]
+}
+
 fn bench(c: &mut Criterion) {
     let today = date!(2026 - 11 - 22);
     let mut group = c.benchmark_group("posture");
     group.sample_size(10);
     for nodes in SIZES {
-        let model = model(nodes);
+        let model = Arc::new(model(nodes));
         let found = grade(Input { model: &model, text: None, today });
         assert!(found.len() > nodes / 10, "{}", found.len());
         group.bench_with_input(BenchmarkId::new("findings", nodes), &model, |b, model| {
@@ -108,6 +158,20 @@ fn bench(c: &mut Criterion) {
         group.bench_with_input(BenchmarkId::new("paths", nodes), &model, |b, model| {
             b.iter(|| black_box(Attack::new(model).paths(&outside, None).expect("nothing is named")));
         });
+        group.bench_with_input(BenchmarkId::new("findings-and-paths", nodes), &model, |b, model| {
+            b.iter(|| black_box(Session::new(Arc::clone(model), None, today)));
+        });
+        let mut session = Session::new(Arc::clone(&model), None, today);
+        for (what, changed) in changes(&model) {
+            let changed = Arc::new(changed);
+            // There and back: two changes.
+            group.bench_function(BenchmarkId::new(format!("change-and-back/{what}"), nodes), |b| {
+                b.iter(|| {
+                    session.next(Arc::clone(&changed), None);
+                    session.next(Arc::clone(&model), None);
+                });
+            });
+        }
     }
     group.finish();
 }

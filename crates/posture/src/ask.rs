@@ -75,6 +75,11 @@ impl Asked {
         Ok(Self { attackers, assumed, targets: (!question.to.is_empty()).then_some(targets) })
     }
 
+    /// Everybody outside, after everything that matters.
+    pub(crate) fn outside(view: &View<'_>) -> Self {
+        Self { attackers: outside(view), assumed: Vec::new(), targets: None }
+    }
+
     /// Whether he is after it.
     pub(crate) fn is_target(&self, view: &View<'_>, fact: Fact) -> bool {
         match (&self.targets, fact) {

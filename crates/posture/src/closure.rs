@@ -18,12 +18,17 @@
 //! changes cut a fact off is a question about all of them. Entries (breaking into a service that takes unguarded
 //! requests, guessing or stealing a login) are assumptions: they are made only where asked for, after everything
 //! that needs none, and each is marked.
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet, VecDeque},
+};
 
 use model::{Auth, Class, Data, Name, NodeKind, Trust};
 
 use crate::{
+    differ::Difference,
     entry::{Passes, asked, entrances, is_turned_away, passes},
+    links::Touched,
     view::{DataId, Exposed, FlowId, FlowView, NodeId, Transit, View},
 };
 
@@ -180,7 +185,7 @@ impl Start {
 impl Closure {
     /// Derives everything. Linear in the nodes, flows and `opens` of the model.
     pub fn new(view: &View<'_>, start: &Start) -> Self {
-        let mut run = Run::new(view);
+        let mut run = Run::new(view, Cow::Owned(Surroundings::new(view)));
         for fact in &start.given {
             run.derive(*fact, By::Given, [None, None]);
         }
@@ -271,22 +276,137 @@ impl Closure {
     }
 }
 
-/// Every step that the diagram lets somebody take who has what it needs, whether or not anybody gets there. The steps of a
-/// closure are those of them whose premises follow.
-pub(crate) fn every_step(view: &View<'_>) -> (Numbers, Vec<Step>) {
-    let mut run = Run::new(view);
-    run.entries = true;
-    for number in 0..run.numbers.count() {
-        run.derive(run.numbers.fact(number), By::Given, [None, None]);
+/// Draws every step that the diagram lets somebody take who has what it needs, fact by fact, whether or not anybody gets
+/// there. The steps of a closure are those of them whose premises follow.
+pub(crate) struct Draw<'v, 'm>(Run<'v, 'm>);
+
+impl<'v, 'm> Draw<'v, 'm> {
+    pub(crate) fn new(view: &'v View<'m>, around: &'v Surroundings) -> Self {
+        let mut run = Run::new(view, Cow::Borrowed(around));
+        run.entries = true;
+        run.known.fill(true);
+        run.done.fill(true);
+        Self(run)
     }
-    run.exhaust();
-    run.steps.retain(|s| s.by != By::Given);
-    (run.numbers, run.steps)
+
+    pub(crate) fn numbers(&self) -> Numbers {
+        self.0.numbers
+    }
+
+    /// The steps that need a fact; those that need another one besides are among the steps of that as well.
+    pub(crate) fn needing(&mut self, fact: Fact) -> &[Step] {
+        self.0.steps.clear();
+        self.0.draw(fact);
+        &self.0.steps
+    }
+}
+
+/// What lies around each flow, and where strangers come in: what steps stand on that look farther than one node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Surroundings {
+    /// For whom each flow passes requests on.
+    passes: Vec<Passes>,
+    /// The zones that each flow passes with something to read in it.
+    wires: Vec<Vec<ZoneId>>,
+    /// Where requests from outside come in that nothing filters, of each node.
+    pub(crate) entrances: Vec<Option<NodeId>>,
+}
+
+impl Surroundings {
+    pub(crate) fn new(view: &View<'_>) -> Self {
+        let mut found = Self { passes: Vec::new(), wires: Vec::new(), entrances: Vec::new() };
+        found.passes.resize(view.flows.len(), Passes::Never);
+        found.wires.resize(view.flows.len(), Vec::new());
+        found.look(view, 0..view.flows.len());
+        found
+    }
+
+    /// Brings them from the model before the difference to the one after it; the nodes that have another entrance now.
+    pub(crate) fn follow(&mut self, view: &View<'_>, difference: &Difference, touched: &Touched) -> Vec<NodeId> {
+        difference.flows.place(&mut self.passes, view.flows.len(), &Passes::Never);
+        difference.flows.place(&mut self.wires, view.flows.len(), &Vec::new());
+        if difference.nodes.moved.is_some() || difference.data.moved.is_some() {
+            for passes in &mut self.passes {
+                if let Passes::With(needs) = passes {
+                    *needs = needs.iter().filter_map(|f| f.renumbered(difference)).collect();
+                    needs.sort_unstable();
+                }
+            }
+        }
+        let mut before = std::mem::take(&mut self.entrances);
+        difference.nodes.place(&mut before, view.nodes.len(), &None);
+        for entrance in &mut before {
+            *entrance = entrance.and_then(|n| difference.nodes.now(n));
+        }
+        self.look(view, touched.flows.iter().copied());
+        let changed = before.iter().zip(&self.entrances).enumerate().filter(|(_, (a, b))| a != b);
+        changed.map(|(node, _)| node).collect()
+    }
+
+    fn look(&mut self, view: &View<'_>, flows: impl Iterator<Item = FlowId>) {
+        let zones = zones(view);
+        for flow in flows {
+            self.passes[flow] = passes(view, flow);
+            self.wires[flow] = match readable(view, flow).next() {
+                None => Vec::new(),
+                Some(_) => {
+                    let names = passed(view, view.flow(flow));
+                    names.iter().filter_map(|z| zones.get(z.as_str()).copied()).collect()
+                }
+            };
+        }
+        self.entrances = entrances(view);
+    }
+}
+
+impl Fact {
+    /// The same after a difference; none where what it is about is gone.
+    pub(crate) fn renumbered(self, difference: &Difference) -> Option<Self> {
+        let Difference { nodes, data, .. } = difference;
+        Some(match self {
+            Self::Stand(zone) => Self::Stand(zone),
+            Self::Administer(zone) => Self::Administer(zone),
+            Self::Reach(node) => Self::Reach(nodes.now(node)?),
+            Self::Control(node) => Self::Control(nodes.now(node)?),
+            Self::Hold(datum) => Self::Hold(data.now(datum)?),
+            Self::Forge(datum) => Self::Forge(data.now(datum)?),
+        })
+    }
+}
+
+impl By {
+    /// The same after a difference; none where what it is about is gone.
+    pub(crate) fn renumbered(self, difference: &Difference) -> Option<Self> {
+        let Difference { nodes, data, flows } = difference;
+        Some(match self {
+            Self::Given => Self::Given,
+            Self::Lies => Self::Lies,
+            Self::Exposed(zone, node) => Self::Exposed(zone, nodes.now(node)?),
+            Self::Party(flow) => Self::Party(flows.now(flow)?),
+            Self::Flow(flow) => Self::Flow(flows.now(flow)?),
+            Self::Forwarded(flow) => Self::Forwarded(flows.now(flow)?),
+            Self::Open(node) => Self::Open(nodes.now(node)?),
+            Self::Inside(node) => Self::Inside(nodes.now(node)?),
+            Self::Moved(flow) => Self::Moved(flows.now(flow)?),
+            Self::Administered(node) => Self::Administered(nodes.now(node)?),
+            Self::Forged(node) => Self::Forged(nodes.now(node)?),
+            Self::Runs(flow) => Self::Runs(flows.now(flow)?),
+            Self::Opened(datum, node) => Self::Opened(data.now(datum)?, nodes.now(node)?),
+            Self::Exploit(node) => Self::Exploit(nodes.now(node)?),
+            Self::Login(node) => Self::Login(nodes.now(node)?),
+            Self::Sniffed(flow) => Self::Sniffed(flows.now(flow)?),
+        })
+    }
+}
+
+fn zones<'m>(view: &View<'m>) -> HashMap<&'m str, ZoneId> {
+    view.model.zones.keys().map(Name::as_str).zip(0..).collect()
 }
 
 /// A closure in the making.
 struct Run<'v, 'm> {
     view: &'v View<'m>,
+    around: Cow<'v, Surroundings>,
     zones: HashMap<&'m str, ZoneId>,
     parents: Vec<Option<ZoneId>>,
     /// Nodes exposed to a zone by their own word.
@@ -299,8 +419,6 @@ struct Run<'v, 'm> {
     passes: HashMap<Fact, Vec<FlowId>>,
     /// Flows that pass a zone with something to read in them.
     wires: Vec<Vec<FlowId>>,
-    /// Services whose requests come from outside with nothing to filter them.
-    unguarded: Vec<bool>,
     steps: Vec<Step>,
     numbers: Numbers,
     known: Vec<bool>,
@@ -313,9 +431,9 @@ struct Run<'v, 'm> {
 }
 
 impl<'v, 'm> Run<'v, 'm> {
-    fn new(view: &'v View<'m>) -> Self {
+    fn new(view: &'v View<'m>, around: Cow<'v, Surroundings>) -> Self {
         let model = view.model;
-        let zones: HashMap<&str, ZoneId> = model.zones.keys().map(Name::as_str).zip(0..).collect();
+        let zones = zones(view);
         let id = |name: &Name| zones.get(name.as_str()).copied();
         let parents: Vec<Option<ZoneId>> = model.zones.values().map(|z| z.parent.as_ref().and_then(id)).collect();
         let mut within: Vec<(Vec<ZoneId>, Vec<NodeId>)> = vec![Default::default(); zones.len()];
@@ -337,18 +455,19 @@ impl<'v, 'm> Run<'v, 'm> {
             }
         }
         let mut needs: HashMap<Fact, Vec<FlowId>> = HashMap::new();
-        for flow in 0..view.flows.len() {
-            if let Passes::With(facts) = passes(view, flow) {
-                facts.into_iter().for_each(|f| needs.entry(f).or_default().push(flow));
+        for (flow, passes) in around.passes.iter().enumerate() {
+            if let Passes::With(facts) = passes {
+                facts.iter().for_each(|f| needs.entry(*f).or_default().push(flow));
             }
         }
         let mut wires = vec![Vec::new(); zones.len()];
-        for (flow, of) in view.flows.iter().enumerate().filter(|(f, _)| readable(view, *f).next().is_some()) {
-            passed(view, of).iter().filter_map(|z| id(z)).for_each(|z| wires[z].push(flow));
+        for (flow, passed) in around.wires.iter().enumerate() {
+            passed.iter().for_each(|z| wires[*z].push(flow));
         }
         let numbers = Numbers { zones: zones.len(), nodes: view.nodes.len(), data: view.data.len() };
         Self {
             view,
+            around,
             numbers,
             zones,
             parents,
@@ -357,7 +476,6 @@ impl<'v, 'm> Run<'v, 'm> {
             within,
             passes: needs,
             wires,
-            unguarded: entrances(view).into_iter().map(|e| e.is_some()).collect(),
             steps: Vec::new(),
             known: vec![false; numbers.count()],
             assumed: vec![false; numbers.count()],
@@ -386,29 +504,34 @@ impl<'v, 'm> Run<'v, 'm> {
         while let Some(fact) = self.queue.pop_front() {
             let number = self.numbers.of(fact);
             self.done[number] = true;
-            match fact {
-                Fact::Stand(zone) => self.stand(zone, fact),
-                Fact::Reach(node) => self.reach(node, fact),
-                Fact::Control(node) => {
-                    self.control(node, fact);
-                    self.passed_with(fact);
+            self.draw(fact);
+        }
+    }
+
+    /// What follows from a fact and others that are done.
+    fn draw(&mut self, fact: Fact) {
+        match fact {
+            Fact::Stand(zone) => self.stand(zone, fact),
+            Fact::Reach(node) => self.reach(node, fact),
+            Fact::Control(node) => {
+                self.control(node, fact);
+                self.passed_with(fact);
+            }
+            Fact::Administer(zone) => {
+                let (zones, nodes) = self.within.get(zone).cloned().unwrap_or_default();
+                for zone in zones {
+                    self.derive(Fact::Administer(zone), By::Lies, [Some(fact), None]);
                 }
-                Fact::Administer(zone) => {
-                    let (zones, nodes) = self.within.get(zone).cloned().unwrap_or_default();
-                    for zone in zones {
-                        self.derive(Fact::Administer(zone), By::Lies, [Some(fact), None]);
-                    }
-                    for node in nodes {
-                        self.derive(Fact::Control(node), By::Administered(node), [Some(fact), None]);
-                    }
+                for node in nodes {
+                    self.derive(Fact::Control(node), By::Administered(node), [Some(fact), None]);
                 }
-                Fact::Forge(datum) => self.forge(datum, fact),
-                Fact::Hold(datum) => {
-                    self.passed_with(fact);
-                    for node in self.view.datum(datum).opens.clone() {
-                        if self.is_done(Fact::Reach(node)) {
-                            self.opened(datum, node);
-                        }
+            }
+            Fact::Forge(datum) => self.forge(datum, fact),
+            Fact::Hold(datum) => {
+                self.passed_with(fact);
+                for node in self.view.datum(datum).opens.clone() {
+                    if self.is_done(Fact::Reach(node)) {
+                        self.opened(datum, node);
                     }
                 }
             }
@@ -446,7 +569,7 @@ impl<'v, 'm> Run<'v, 'm> {
         }
         for flow in &of.outbound {
             let to = Fact::Reach(view.flow(*flow).to);
-            match passes(view, *flow) {
+            match self.around.passes.get(*flow).cloned().unwrap_or(Passes::Never) {
                 Passes::Never => {}
                 Passes::Always => self.derive(to, By::Forwarded(*flow), from),
                 Passes::With(needs) => {
@@ -559,7 +682,7 @@ impl<'v, 'm> Run<'v, 'm> {
         let from = [Some(Fact::Reach(node)), None];
         let before = self.assuming;
         self.assuming = true;
-        if self.unguarded.get(node) == Some(&true) {
+        if self.around.entrances.get(node).is_some_and(Option::is_some) {
             self.derive(Fact::Control(node), By::Exploit(node), from);
         }
         if is_weak_login(self.view, node) {

@@ -116,6 +116,12 @@ pub struct Finding {
     /// Why the severity is higher than the table's: the step of an attack that this allows.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub raised: Option<String>,
+    /// Ids of the paths on which that step is, as they are for everybody outside; at most three.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub paths: Vec<String>,
+    /// How many more there are.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub more_paths: usize,
     /// The waiver that accepts it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub waived: Option<Waived>,
@@ -131,6 +137,11 @@ impl Finding {
     pub fn subject(&self) -> &str {
         self.id.split_once('@').map_or("", |(_, subject)| subject)
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde asks for")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
 }
 
 fn words<S: Serializer>(controls: &[Control], serializer: S) -> Result<S::Ok, S::Error> {

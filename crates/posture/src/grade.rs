@@ -1,5 +1,11 @@
 //! From a model to its findings: every rule asked, consequences put to their causes, steps of attacks raised, waivers kept.
-use std::collections::HashMap;
+//!
+//! What is asked of one thing is kept by that thing. After a change of the model only what it touched is asked again; what
+//! follows from what, and which paths there are, is put together anew from what is kept.
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, HashMap, HashSet},
+};
 
 use model::{
     Model, Waiver,
@@ -8,12 +14,18 @@ use model::{
 use time::Date;
 
 use crate::{
-    Consequence, Evidence, Finding, RULES, Rule, Severity, Waived,
-    closure::{By, Closure, Start},
+    Attack, Consequence, Evidence, Finding, Path, RULES, Rule, Severity, Waived,
+    closure::By,
+    differ::Difference,
     glob,
+    links::{Links, Touched},
     rule::{Check, Found},
-    view::{View, class_word},
+    steps::Steps,
+    view::{Anchor, View, class_word},
 };
+
+/// Most paths that a finding names.
+const PATHS_MAX: usize = 3;
 
 /// What is graded.
 #[derive(Clone, Copy)]
@@ -28,76 +40,321 @@ pub struct Input<'a> {
 
 /// The findings, worst first; of the same severity by id.
 pub fn grade(input: Input<'_>) -> Vec<Finding> {
-    let view = View::new(input.model);
-    let mut found = Vec::new();
-    for rule in RULES {
-        if let Check::Model(check) = rule.check {
-            found.extend(check(&view, input.today).into_iter().map(|f| (*rule, f)));
-        }
-    }
-    let mut findings = Vec::with_capacity(found.len());
-    // Only where some lack would let an attacker do something is it worth asking whether one gets there.
-    let closure = found.iter().any(|(_, f)| !f.lets.is_empty()).then(|| Closure::new(&view, &Start::outside(&view)));
-    for (rule, found, also) in caused(found, input.model, input.today) {
-        let mut finding = placed(rule, &found, also, input.text);
-        if let Some(by) = closure.as_ref().and_then(|c| found.lets.iter().find(|by| c.uses(**by))) {
-            finding.raised = (finding.severity.raised() > finding.severity).then(|| step(&view, *by));
-            finding.severity = finding.severity.raised();
-        }
-        findings.push(finding);
-    }
-    let mut stale = Vec::new();
-    for rule in RULES {
-        if let Check::Findings(check) = rule.check {
-            let found = check(&view, input.today, &findings);
-            stale.extend(found.into_iter().map(|f| placed(rule, &f, Vec::new(), input.text)));
-        }
-    }
-    findings.extend(stale);
-    for finding in &mut findings {
-        waive(input.model, input.today, finding);
-    }
-    findings.sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| a.id.cmp(&b.id)));
-    findings
+    let mut graded = Graded::default();
+    graded.follow(None, input, Paths::WhereNeeded);
+    graded.findings.into_values().map(|(_, finding)| finding).collect()
 }
 
-/// Each root with what follows from it. Whoever accepts one of several findings of one rule has not accepted the others: those
-/// that a waiver covers and those that none covers stand apart.
-fn caused(
-    found: Vec<(&'static Rule, Found)>,
-    model: &Model,
-    today: Date,
-) -> Vec<(&'static Rule, Found, Vec<Consequence>)> {
-    let ids: Vec<String> = found.iter().map(|(rule, f)| format!("{}@{}", rule.id, f.subject)).collect();
-    let places: HashMap<&str, usize> = ids.iter().map(String::as_str).zip(0..).collect();
-    let waived: Vec<bool> = ids.iter().map(|id| waiver(model, today, id).is_some()).collect();
-    let cause = |at: usize| {
-        let (rule, f) = &found[at];
-        let apart = |root: usize| found[root].0.id == rule.id && waived[root] != waived[at];
-        f.follows.iter().filter_map(|id| places.get(id.as_str()).copied()).find(|root| *root != at && !apart(*root))
+/// Whether paths are looked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Paths {
+    /// Only where a finding could be on one.
+    WhereNeeded,
+    Always,
+}
+
+/// Where a finding stands in the list: worst first, then by id, then by rule and what it was asked of.
+type Rank = (Reverse<Severity>, String, usize, u64);
+
+/// A model that was graded, without the model: what the next one is graded from.
+#[derive(Default)]
+pub(crate) struct Graded {
+    links: Links,
+    steps: Option<Steps>,
+    /// By rule, then by what it was asked of.
+    found: Vec<BTreeMap<Option<Anchor>, Vec<Kept>>>,
+    next: u64,
+    /// What has a higher number was not yet compared with the waivers.
+    accepted: u64,
+    /// In order, each with what it was made from.
+    pub(crate) findings: BTreeMap<Rank, (Made, Finding)>,
+    waivers: Vec<Waiver>,
+    ranks: HashMap<u64, Rank>,
+    pub(crate) paths: Vec<Path>,
+}
+
+/// What a rule found, and a number that nothing else has.
+struct Kept {
+    number: u64,
+    found: Found,
+    /// Whether a waiver accepts it by itself.
+    waived: bool,
+}
+
+/// What a finding is made from, as far as it can change while what the rule found stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Made {
+    /// What follows from it.
+    also: Vec<u64>,
+    raised: Option<String>,
+    paths: Vec<String>,
+    more: usize,
+}
+
+impl Graded {
+    /// Grades a model; with the one that was graded before only what differs is asked.
+    pub(crate) fn follow(&mut self, before: Option<&Model>, input: Input<'_>, paths: Paths) {
+        let difference = before.and_then(|before| Difference::between(before, input.model));
+        if difference.is_none() {
+            *self = Self { next: self.next, accepted: self.next, ..Self::default() };
+            self.found.resize_with(RULES.len(), BTreeMap::new);
+        }
+        let difference = difference.unwrap_or_else(|| Difference::all(input.model));
+        let touched = self.links.follow(input.model, &difference);
+        let mut view = View::of(input.model, std::mem::take(&mut self.links));
+        self.ask(&mut view, input.today, &difference, &touched);
+        let waivers = self.accept(input);
+        let wanted = paths == Paths::Always || all(&self.found).any(|(_, kept)| !kept.found.lets.is_empty());
+        self.steps = match self.steps.take() {
+            Some(mut steps) => {
+                steps.follow(&view, &difference, &touched);
+                Some(steps)
+            }
+            None => wanted.then(|| Steps::new(&view)),
+        };
+        let mut raising = Raising::default();
+        if let Some(steps) = self.steps.take() {
+            let attack = Attack::of(view, steps);
+            let (paths, taken) = attack.outside(input.text);
+            raising = Raising::new(&paths, taken);
+            self.paths = paths;
+            (view, self.steps) = (attack.view, Some(attack.steps));
+        }
+        self.put_together(&view, input, &raising, waivers);
+        self.links = view.into_links();
+    }
+
+    /// Asks the rules of what was touched.
+    fn ask(&mut self, view: &mut View<'_>, today: Date, difference: &Difference, touched: &Touched) {
+        for (rule, kept) in RULES.iter().zip(&mut self.found) {
+            renumber(kept, difference);
+            let (nodes, data, flows) = match rule.check {
+                Check::Nodes(_) => (&touched.nodes[..], &[][..], &[][..]),
+                Check::Data(_) => (&[][..], &touched.data[..], &[][..]),
+                Check::Flows(_) => (&[][..], &[][..], &touched.flows[..]),
+                Check::FlowsAndNodes(_) => (&touched.nodes[..], &[][..], &touched.flows[..]),
+                Check::Model(_) | Check::Findings(_) => (&[][..], &[][..], &[][..]),
+            };
+            let anchors = flows.iter().map(|f| Anchor::Flow(*f)).chain(nodes.iter().map(|n| Anchor::Node(*n)));
+            let anchors = anchors.chain(data.iter().map(|d| Anchor::Datum(*d)));
+            match rule.check {
+                Check::Nodes(check) | Check::Data(check) | Check::Flows(check) | Check::FlowsAndNodes(check) => {
+                    for anchor in anchors {
+                        view.subject = Some(anchor);
+                        keep(kept, &mut self.next, Some(anchor), check(view, today));
+                    }
+                    view.subject = None;
+                }
+                Check::Model(check) => keep(kept, &mut self.next, None, check(view, today)),
+                Check::Findings(_) => {}
+            }
+        }
+    }
+
+    /// Which waivers hold; whether they are others than before.
+    fn accept(&mut self, input: Input<'_>) -> bool {
+        let holding: Vec<Waiver> = input.model.waivers.iter().filter(|w| w.until >= input.today).cloned().collect();
+        let others = std::mem::replace(&mut self.waivers, holding) != self.waivers;
+        for (rule, kept) in self.found.iter_mut().enumerate() {
+            for one in kept.values_mut().flatten().filter(|k| others || k.number > self.accepted) {
+                one.waived = waiver(&self.waivers, &id(RULES[rule], &one.found)).is_some();
+            }
+        }
+        self.accepted = self.next;
+        others
+    }
+
+    /// Causes, steps of attacks and waivers; what is as it was is left as it was.
+    fn put_together(&mut self, view: &View<'_>, input: Input<'_>, raising: &Raising, waivers: bool) {
+        let all: Vec<(usize, &Kept)> = all(&self.found).collect();
+        let (mut roots, ids) = caused(&all);
+        let mut stale: Vec<(usize, Found)> = Vec::new();
+        let is_found = |pattern: &str| match pattern.split_once('@').filter(|_| !pattern.contains('*')) {
+            Some(id) => ids.contains_key(&id),
+            None => ids.keys().any(|(rule, subject)| glob::matches(pattern, &format!("{rule}@{subject}"))),
+        };
+        for (rule, of) in RULES.iter().enumerate() {
+            if let Check::Findings(check) = of.check {
+                stale.extend(check(view, input.today, &is_found).into_iter().map(|f| (rule, f)));
+            }
+        }
+        let mut made: Vec<(usize, u64, Made)> = Vec::with_capacity(all.len());
+        for (at, (rule, kept)) in all.iter().enumerate() {
+            let Some(also) = roots.get_mut(at).and_then(Option::take) else { continue };
+            let also: Vec<u64> = also.iter().filter_map(|at| all.get(*at).map(|(_, k)| k.number)).collect();
+            let mut one = Made { also, ..Made::default() };
+            if let Some(by) = kept.found.lets.iter().find(|by| raising.taken.contains(by)) {
+                raising.raise(view, *by, &mut one);
+            }
+            made.push((*rule, kept.number, one));
+        }
+        let by_number: HashMap<u64, (usize, &Found)> =
+            all.iter().map(|(rule, k)| (k.number, (*rule, &k.found))).collect();
+        let mut findings = std::mem::take(&mut self.findings);
+        let mut ranks = std::mem::take(&mut self.ranks);
+        let mut kept_ranks = HashMap::with_capacity(made.len());
+        for (rule, number, one) in made {
+            let Some((_, found)) = by_number.get(&number) else { continue };
+            if let Some(rank) = ranks.remove(&number) {
+                if let Some((as_it_was, finding)) = findings.get_mut(&rank).filter(|(was, _)| !waivers && *was == one) {
+                    if input.text.is_some() {
+                        finding.evidence = evidence(found, input.text);
+                    }
+                    as_it_was.clone_from(&one);
+                    kept_ranks.insert(number, rank);
+                    continue;
+                }
+                findings.remove(&rank);
+            }
+            let also = one
+                .also
+                .iter()
+                .filter_map(|n| by_number.get(n))
+                .map(|(rule, f)| Consequence { id: id(RULES[*rule], f), why: f.why.clone() });
+            let mut finding = placed(RULES[rule], found, also.collect(), input.text);
+            // What mends the others of a group belongs to the mend of the one that stands for them.
+            let of_group = one.also.iter().filter_map(|n| by_number.get(n));
+            let of_group = of_group.filter(|(other, f)| *other == rule && f.group.is_some() && f.group == found.group);
+            let mut known: HashSet<Change> = finding.fix.changes.iter().cloned().collect();
+            let more = of_group.flat_map(|(_, f)| &f.fix.changes).filter(|c| known.insert((*c).clone()));
+            finding.fix.changes.extend(more.cloned());
+            if one.raised.is_some() {
+                finding.raised = one.raised.clone().filter(|_| finding.severity.raised() > finding.severity);
+                finding.severity = finding.severity.raised();
+                (finding.paths, finding.more_paths) = (one.paths.clone(), one.more);
+            }
+            waive(&self.waivers, &mut finding);
+            let rank = (Reverse(finding.severity), finding.id.clone(), rule, number);
+            kept_ranks.insert(number, rank.clone());
+            findings.insert(rank, (one, finding));
+        }
+        for rank in ranks.into_values() {
+            findings.remove(&rank);
+        }
+        let mut next = self.next;
+        for (rule, found) in stale {
+            let mut finding = placed(RULES[rule], &found, Vec::new(), input.text);
+            waive(&self.waivers, &mut finding);
+            next += 1;
+            let rank = (Reverse(finding.severity), finding.id.clone(), rule, next);
+            kept_ranks.insert(next, rank.clone());
+            findings.insert(rank, (Made::default(), finding));
+        }
+        drop(by_number);
+        (self.next, self.findings, self.ranks) = (next, findings, kept_ranks);
+    }
+}
+
+/// Which steps somebody outside takes, and on which paths.
+#[derive(Default)]
+struct Raising {
+    taken: HashSet<By>,
+    paths: HashMap<By, Vec<String>>,
+}
+
+impl Raising {
+    fn new(paths: &[Path], taken: HashSet<By>) -> Self {
+        let mut by: HashMap<By, Vec<String>> = HashMap::new();
+        for path in paths {
+            for step in &path.steps {
+                let all = by.entry(step.by).or_default();
+                if all.last() != Some(&path.id) {
+                    all.push(path.id.clone());
+                }
+            }
+        }
+        Self { taken, paths: by }
+    }
+
+    fn raise(&self, view: &View<'_>, by: By, one: &mut Made) {
+        one.raised = Some(step(view, by));
+        let paths = self.paths.get(&by).map_or(&[][..], Vec::as_slice);
+        one.paths = paths.iter().take(PATHS_MAX).cloned().collect();
+        one.more = paths.len().saturating_sub(PATHS_MAX);
+    }
+}
+
+/// Everything that was found, in order.
+fn all(found: &[BTreeMap<Option<Anchor>, Vec<Kept>>]) -> impl Iterator<Item = (usize, &Kept)> {
+    found.iter().enumerate().flat_map(|(rule, kept)| kept.values().flatten().map(move |k| (rule, k)))
+}
+
+fn renumber(kept: &mut BTreeMap<Option<Anchor>, Vec<Kept>>, difference: &Difference) {
+    let Difference { nodes, data, flows } = difference;
+    if [nodes, data, flows].iter().all(|r| r.moved.is_none()) {
+        return;
+    }
+    let now = |anchor: Anchor| {
+        Some(match anchor {
+            Anchor::Datum(id) => Anchor::Datum(data.now(id)?),
+            Anchor::Flow(id) => Anchor::Flow(flows.now(id)?),
+            Anchor::Node(id) => Anchor::Node(nodes.now(id)?),
+        })
     };
-    let causes: Vec<Option<usize>> = (0..found.len()).map(cause).collect();
-    let mut groups: HashMap<(&str, &str, bool), usize> = HashMap::new();
+    *kept = std::mem::take(kept)
+        .into_iter()
+        .filter_map(|(anchor, mut all)| {
+            for one in &mut all {
+                // A step of which something is gone belongs to a thing that is asked again.
+                one.found.lets = one.found.lets.iter().filter_map(|by| by.renumbered(difference)).collect();
+            }
+            Some((anchor.map_or(Some(None), |a| now(a).map(Some))?, all))
+        })
+        .collect();
+}
+
+/// Keeps what was found; what was found before keeps its number.
+fn keep(kept: &mut BTreeMap<Option<Anchor>, Vec<Kept>>, next: &mut u64, anchor: Option<Anchor>, found: Vec<Found>) {
+    if found.is_empty() {
+        kept.remove(&anchor);
+        return;
+    }
+    let before = kept.entry(anchor).or_default();
+    let mut old = std::mem::take(before).into_iter().map(Some).collect::<Vec<_>>();
+    for found in found {
+        let same = old.iter_mut().find(|k| k.as_ref().is_some_and(|k| k.found == found)).and_then(Option::take);
+        before.push(same.unwrap_or_else(|| {
+            *next += 1;
+            Kept { number: *next, found, waived: false }
+        }));
+    }
+}
+
+/// The last of what was found with an id.
+type Ids<'f> = HashMap<(&'static str, &'f str), usize>;
+
+/// Of each root what follows from it, none for what is no root; and the place of each id. Whoever accepts one of several
+/// findings of one rule has not accepted the others: those that a waiver covers and those that none covers stand apart.
+fn caused<'f>(all: &[(usize, &'f Kept)]) -> (Vec<Option<Vec<usize>>>, Ids<'f>) {
+    let own = |(rule, kept): &(usize, &'f Kept)| (RULES[*rule].id, kept.found.subject.as_str());
+    let ids: Ids<'f> = all.iter().map(own).zip(0..).collect();
+    let cause = |at: usize| {
+        let (rule, kept) = all[at];
+        let apart = |root: usize| all[root].0 == rule && all[root].1.waived != kept.waived;
+        let follows =
+            kept.found.follows.iter().filter_map(|(rule, subject)| ids.get(&(*rule, subject.as_str())).copied());
+        follows.into_iter().find(|root| *root != at && !apart(*root))
+    };
+    let causes: Vec<Option<usize>> = (0..all.len()).map(cause).collect();
+    let mut groups: HashMap<(usize, &str, bool), usize> = HashMap::new();
     // What has another cause stands for nothing.
-    for (at, (rule, f)) in found.iter().enumerate().filter(|(at, _)| causes[*at].is_none()) {
-        if let Some(group) = &f.group {
-            let first = groups.entry((rule.id, group, waived[at])).or_insert(at);
-            if f.severity > found[*first].1.severity {
+    for (at, (rule, kept)) in all.iter().enumerate().filter(|(at, _)| causes[*at].is_none()) {
+        if let Some(group) = &kept.found.group {
+            let first = groups.entry((*rule, group, kept.waived)).or_insert(at);
+            if kept.found.severity > all[*first].1.found.severity {
                 *first = at;
             }
         }
     }
     let parent = |at: usize| {
-        let (rule, f) = &found[at];
-        let group = || groups.get(&(rule.id, f.group.as_deref()?, waived[at])).copied();
+        let (rule, kept) = all[at];
+        let group = || groups.get(&(rule, kept.found.group.as_deref()?, kept.waived)).copied();
         causes[at].or_else(group).filter(|root| *root != at)
     };
-    let parents: Vec<Option<usize>> = (0..found.len()).map(parent).collect();
-    let mut also: HashMap<usize, Vec<Consequence>> = HashMap::new();
-    // What mends the others of a group belongs to the mend of the one that stands for them.
-    let mut more: HashMap<usize, Vec<Change>> = HashMap::new();
-    let mut roots = Vec::new();
-    for (at, (rule, f)) in found.iter().enumerate() {
+    let parents: Vec<Option<usize>> = (0..all.len()).map(parent).collect();
+    let mut also: Vec<Option<Vec<usize>>> = vec![None; all.len()];
+    let mut followers: Vec<(usize, usize)> = Vec::new();
+    for at in 0..all.len() {
         let mut root = at;
         // A circle would be a mistake of the rules; the bound turns it into a finding too many.
         for _ in 0..RULES.len() {
@@ -107,28 +364,24 @@ fn caused(
             }
         }
         if root == at || parents[root].is_some() {
-            roots.push(at);
-            continue;
+            also[at] = Some(Vec::new());
+        } else {
+            followers.push((root, at));
         }
-        if found[root].0.id == rule.id && f.group.is_some() && f.group == found[root].1.group {
-            more.entry(root).or_default().extend(f.fix.changes.iter().cloned());
-        }
-        also.entry(root).or_default().push(Consequence { id: ids[at].clone(), why: f.why.clone() });
     }
-    let mut found: Vec<Option<(&'static Rule, Found)>> = found.into_iter().map(Some).collect();
-    let taken = roots.into_iter().filter_map(|at| {
-        let (rule, mut f) = found[at].take()?;
-        for change in more.remove(&at).unwrap_or_default() {
-            if !f.fix.changes.contains(&change) {
-                f.fix.changes.push(change);
-            }
+    for (root, at) in followers {
+        if let Some(also) = &mut also[root] {
+            also.push(at);
         }
-        Some((rule, f, also.remove(&at).unwrap_or_default()))
-    });
-    taken.collect()
+    }
+    (also, ids)
 }
 
-fn placed(rule: &Rule, found: &Found, also: Vec<Consequence>, text: Option<&Text>) -> Finding {
+fn id(rule: &Rule, found: &Found) -> String {
+    format!("{}@{}", rule.id, found.subject)
+}
+
+fn evidence(found: &Found, text: Option<&Text>) -> Vec<Evidence> {
     let mut evidence: Vec<Evidence> = Vec::new();
     for path in &found.evidence {
         if let Some(place) = text.and_then(|t| t.place(path)) {
@@ -138,21 +391,27 @@ fn placed(rule: &Rule, found: &Found, also: Vec<Consequence>, text: Option<&Text
             }
         }
     }
+    evidence
+}
+
+fn placed(rule: &Rule, found: &Found, also: Vec<Consequence>, text: Option<&Text>) -> Finding {
     Finding {
-        id: format!("{}@{}", rule.id, found.subject),
+        id: id(rule, found),
         severity: found.severity,
         why: found.why.clone(),
         fix: found.fix.clone(),
         also,
         controls: rule.controls.to_vec(),
-        evidence,
+        evidence: evidence(found, text),
         raised: None,
+        paths: Vec::new(),
+        more_paths: 0,
         waived: None,
     }
 }
 
-fn waive(model: &Model, today: Date, finding: &mut Finding) {
-    let Some(waiver) = waiver(model, today, &finding.id) else { return };
+fn waive(waivers: &[Waiver], finding: &mut Finding) {
+    let Some(waiver) = waiver(waivers, &finding.id) else { return };
     finding.waived = Some(Waived {
         id: waiver.id.clone(),
         why: waiver.why.clone(),
@@ -163,9 +422,9 @@ fn waive(model: &Model, today: Date, finding: &mut Finding) {
     finding.severity = Severity::Accepted;
 }
 
-/// The waiver that accepts it today.
-fn waiver<'m>(model: &'m Model, today: Date, id: &str) -> Option<&'m Waiver> {
-    model.waivers.iter().find(|w| w.until >= today && glob::matches(&w.accepts, id))
+/// The waiver that accepts it.
+fn waiver<'w>(waivers: &'w [Waiver], id: &str) -> Option<&'w Waiver> {
+    waivers.iter().find(|w| glob::matches(&w.accepts, id))
 }
 
 /// The step of an attack, in a sentence.

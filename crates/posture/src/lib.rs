@@ -9,6 +9,7 @@ pub mod closure;
 mod compliance;
 mod controls;
 mod cuts;
+mod differ;
 mod entry;
 #[cfg(test)]
 mod examples;
@@ -18,11 +19,13 @@ mod glob;
 mod grade;
 #[cfg(test)]
 mod judged;
+mod links;
 #[cfg(test)]
 mod mutation;
 mod paths;
 mod rule;
 mod rules;
+mod session;
 mod severity;
 mod steps;
 mod subjects;
@@ -41,6 +44,7 @@ pub use grade::{Input, grade};
 pub use paths::{Attack, End, Path, PathStep};
 pub use rule::{Grade, Rule};
 pub use rules::RULES;
+pub use session::Session;
 pub use severity::{Exposure, Lack, TABLE};
 pub use subjects::LooksAt;
 pub use technique::{TECHNIQUES, Technique};

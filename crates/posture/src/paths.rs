@@ -13,10 +13,10 @@ use serde::{Serialize, Serializer};
 
 use crate::{
     Evidence, Question, QuestionError, Technique,
-    ask::Asked,
+    ask::{Asked, Attacker},
     closure::{By, Fact},
-    entry::{entrances, is_entrance, sent_by},
-    steps::{Marks, Reached, Steps},
+    entry::{is_entrance, sent_by},
+    steps::{Marks, Reached, StepId, Steps},
     technique,
     view::{View, class_word},
     ways::{WayId, Ways},
@@ -103,7 +103,7 @@ pub struct Attack<'m> {
 struct Entry {
     fact: Fact,
     way: WayId,
-    step: u32,
+    step: StepId,
 }
 
 impl<'m> Attack<'m> {
@@ -114,6 +114,25 @@ impl<'m> Attack<'m> {
         Self { view, steps }
     }
 
+    pub(crate) fn of(view: View<'m>, steps: Steps) -> Self {
+        Self { view, steps }
+    }
+
+    /// The paths of everybody outside, and every way in which all of them together come to something.
+    pub(crate) fn outside(&self, text: Option<&Text>) -> (Vec<Path>, HashSet<By>) {
+        let asked = Asked::outside(&self.view);
+        let all: Vec<Reached> = asked.attackers.iter().map(|a| self.steps.walk(&a.given, true)).collect();
+        let paths = self.answer(&asked, &all, text);
+        let together = match all.as_slice() {
+            [one] => self.steps.weaknesses(one),
+            _ => {
+                let given: Vec<Fact> = asked.attackers.iter().flat_map(|a| a.given.iter().copied()).collect();
+                self.steps.weaknesses(&self.steps.walk(&given, true))
+            }
+        };
+        (paths, together)
+    }
+
     /// The paths that answer a question: by class, then those that need fewest assumptions, then the shortest. With the text of
     /// the model each step has its place.
     ///
@@ -121,13 +140,20 @@ impl<'m> Attack<'m> {
     /// The question names something that the model does not have.
     pub fn paths(&self, question: &Question, text: Option<&Text>) -> Result<Vec<Path>, QuestionError> {
         let asked = Asked::new(&self.view, question)?;
+        let walk = |attacker: &Attacker| {
+            let given: Vec<Fact> = attacker.given.iter().chain(&asked.assumed).copied().collect();
+            self.steps.walk(&given, true)
+        };
+        let all: Vec<Reached> = asked.attackers.iter().map(walk).collect();
+        Ok(self.answer(&asked, &all, text))
+    }
+
+    fn answer(&self, asked: &Asked, all: &[Reached], text: Option<&Text>) -> Vec<Path> {
         let mut ways = Ways::default();
         let mut found: Vec<Path> = Vec::new();
         let mut known: HashMap<(WayId, Option<String>), usize> = HashMap::new();
-        for attacker in &asked.attackers {
-            let given: Vec<Fact> = attacker.given.iter().chain(&asked.assumed).copied().collect();
-            let reached = self.steps.walk(&given, true);
-            for (way, path) in self.of_one(&asked, &attacker.name, &reached, &mut ways) {
+        for (attacker, reached) in asked.attackers.iter().zip(all) {
+            for (way, path) in self.of_one(asked, &attacker.name, reached, &mut ways) {
                 let key = (way, path.way.is_empty().then(|| path.to.clone()));
                 match known.get(&key).and_then(|at| found.get_mut(*at)).filter(|p| p.to == path.to) {
                     Some(same) => same.also_from.push(path.from),
@@ -158,7 +184,7 @@ impl<'m> Attack<'m> {
                 step.at = place.map(|p| Evidence { file: p.file, line: p.line, path: p.path });
             }
         }
-        Ok(found)
+        found
     }
 
     fn of_one(&self, asked: &Asked, from: &str, reached: &Reached, ways: &mut Ways) -> Vec<(WayId, Path)> {
@@ -188,7 +214,7 @@ impl<'m> Attack<'m> {
             self.go_on(main, reached, &mut marks, &mut steps);
             mains.push((group, *main, steps));
         }
-        let mut covered: HashMap<u32, (WayId, bool)> = HashMap::new();
+        let mut covered: HashMap<StepId, (WayId, bool)> = HashMap::new();
         for (_, main, steps) in &mains {
             let inner = steps.iter().rev().skip(1);
             for step in inner {
@@ -210,7 +236,7 @@ impl<'m> Attack<'m> {
         let mut of = vec![none; numbers.count()];
         // Where the requests that reach a node entered: what is passed on is filtered there or nowhere. Who comes from inside
         // uses what the requests from outside leave open: then it is where those come in.
-        let entrances = entrances(&self.view);
+        let entrances = &self.steps.around.entrances;
         let mut entrance: Vec<usize> = (0..self.view.nodes.len()).collect();
         let mut found: Vec<Option<Entry>> = Vec::new();
         let mut to: HashMap<Fact, Vec<usize>> = HashMap::new();
@@ -289,18 +315,18 @@ impl<'m> Attack<'m> {
 
     /// An administration is seldom what somebody is after: if it gives out a secret that opens what can be reached, the path
     /// goes on there.
-    fn go_on(&self, main: &Entry, reached: &Reached, marks: &mut Marks, steps: &mut Vec<u32>) {
+    fn go_on(&self, main: &Entry, reached: &Reached, marks: &mut Marks, steps: &mut Vec<StepId>) {
         let Fact::Control(admin) = main.fact else { return };
         let numbers = self.steps.numbers;
-        let mut secrets: BTreeMap<usize, u32> = BTreeMap::new();
+        let mut secrets: BTreeMap<usize, StepId> = BTreeMap::new();
         for id in self.steps.needing(numbers.of(main.fact)) {
-            match (self.steps.step(*id).fact, self.steps.step(*id).by) {
+            match (self.steps.step(id).fact, self.steps.step(id).by) {
                 // What it can ask for at any time goes before what it would have to wait for.
                 (Fact::Hold(secret), By::Moved(flow)) if self.view.flow(flow).from != admin => {
-                    secrets.entry(secret).or_insert(*id);
+                    secrets.entry(secret).or_insert(id);
                 }
                 (Fact::Hold(secret), By::Moved(_) | By::Inside(_)) => {
-                    secrets.insert(secret, *id);
+                    secrets.insert(secret, id);
                 }
                 _ => {}
             }
@@ -308,8 +334,8 @@ impl<'m> Attack<'m> {
         let is_had = |fact: &Fact| reached.first(numbers.of(*fact)).is_some() || reached.is_given(numbers.of(*fact));
         let opened = secrets.iter().filter(|(secret, _)| !marks.has(numbers.of(Fact::Hold(**secret)))).flat_map(
             |(secret, had)| {
-                let next = self.steps.needing(numbers.of(Fact::Hold(*secret))).iter();
-                next.map(move |id| (*had, *id, self.steps.step(*id)))
+                let next = self.steps.needing(numbers.of(Fact::Hold(*secret)));
+                next.map(move |id| (*had, id, self.steps.step(id)))
             },
         );
         // What it gives back is on the path already.
@@ -353,13 +379,13 @@ impl<'m> Attack<'m> {
         from: &str,
         group: &[Entry],
         main: &Entry,
-        steps: &[u32],
+        steps: &[StepId],
         reached: &Reached,
         ways: &Ways,
     ) -> Path {
         let numbers = self.steps.numbers;
         let end = steps.last().map_or(main.fact, |id| self.steps.step(*id).fact);
-        let mut taken: Vec<crate::closure::Step> = steps.iter().map(|id| *self.steps.step(*id)).collect();
+        let mut taken: Vec<crate::closure::Step> = steps.iter().map(|id| self.steps.step(*id)).collect();
         // Of several flows by which somebody may come in, the one of which something is passed on.
         for at in 0..taken.len() {
             let passed = taken.iter().skip(at).find_map(|s| match (s.by, s.fact) {

@@ -3,7 +3,7 @@ use model::load::text::Change;
 use serde_json::Value as Json;
 use time::Date;
 
-use crate::{Control, Exposure, Finding, Fix, Lack, Severity, closure::By, severity, subjects::LooksAt, view::View};
+use crate::{Control, Exposure, Fix, Lack, Severity, closure::By, severity, subjects::LooksAt, view::View};
 
 /// A rule. One small file each, below `rules`.
 pub struct Rule {
@@ -37,15 +37,27 @@ pub enum Grade {
     Either(Severity, Severity, &'static str),
 }
 
-/// What a rule looks at.
+/// Looks, on a day.
+type Ask = fn(&View<'_>, Date) -> Vec<Found>;
+
+/// What a rule is asked about.
 pub(crate) enum Check {
-    /// The model, on a day.
-    Model(fn(&View<'_>, Date) -> Vec<Found>),
-    /// The model, on a day, and what all other rules found.
-    Findings(fn(&View<'_>, Date, &[Finding]) -> Vec<Found>),
+    /// One node of `View::asked_nodes` at a time, what is linked to it, and what is linked to that by a flow.
+    Nodes(Ask),
+    /// One datum of `View::asked_data` at a time, what is linked to it, and the flows and other data of that.
+    Data(Ask),
+    /// One flow of `View::asked_flows` at a time, its ends, what it moves, and the flows of its ends.
+    Flows(Ask),
+    /// Flows, and nodes.
+    FlowsAndNodes(Ask),
+    /// The whole model, after every change: it must be cheap.
+    Model(Ask),
+    /// The model, and whether anything is found of which the id matches a pattern.
+    Findings(fn(&View<'_>, Date, &dyn Fn(&str) -> bool) -> Vec<Found>),
 }
 
 /// What a rule found, before it is placed, raised and accepted.
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Found {
     pub(crate) subject: String,
     pub(crate) severity: Severity,
@@ -54,7 +66,7 @@ pub(crate) struct Found {
     /// Paths in the model.
     pub(crate) evidence: Vec<Vec<String>>,
     /// Findings of the same cause that stand for this one where they exist.
-    pub(crate) follows: Vec<String>,
+    pub(crate) follows: Vec<(&'static str, String)>,
     /// Findings of this rule with the same words here have one cause, and one mend: the worst of them, of several the first,
     /// stands for all.
     pub(crate) group: Option<String>,
@@ -90,7 +102,7 @@ impl Found {
 
     /// A finding that has the same cause and is nearer to it.
     pub(crate) fn follows(mut self, rule: &Rule, subject: impl ToString) -> Self {
-        self.follows.push(format!("{}@{}", rule.id, subject.to_string()));
+        self.follows.push((rule.id, subject.to_string()));
         self
     }
 

@@ -1,33 +1,50 @@
 //! Every step that a diagram lets an attacker take, worked out once, so that asking who gets where is a walk over numbers:
 //! from outside, from one node, with something assumed. The steps are those of `closure`; this only walks them.
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 use crate::{
-    closure::{By, Fact, Numbers, Step, every_step},
+    closure::{By, Draw, Fact, Numbers, Step, Surroundings},
+    differ::Difference,
     entry::asks_for_token,
-    view::View,
+    links::Touched,
+    technique::is_weakness,
+    view::{FlowId, View},
 };
 
-/// No step.
+/// No fact.
 const NONE: u32 = u32::MAX;
 
 /// The steps of a diagram, by what they need.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Steps {
     pub(crate) numbers: Numbers,
-    pub(crate) all: Vec<Step>,
-    /// Where the steps that need a fact begin in `order`, and where the last ones end.
-    starts: Vec<u32>,
-    /// Steps by a fact that they need; those of one fact in an order that the order of the model's flows does not change.
-    order: Vec<u32>,
+    pub(crate) around: Surroundings,
+    /// The steps that need a fact, in an order that the order of the model's flows does not change.
+    needing: Vec<Vec<Numbered>>,
+}
+
+/// A step in numbers of facts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Numbered {
+    fact: u32,
+    from: [u32; 2],
+    by: By,
+}
+
+/// A step by a fact that it needs and its place among those that need it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct StepId {
+    of: u32,
+    at: u32,
 }
 
 /// Who gets where from a start.
 pub(crate) struct Reached {
     /// Steps that can be taken, premises before what follows from them; of several to one fact the shortest first, and those
     /// that need no assumption before all others.
-    pub(crate) taken: Vec<u32>,
+    pub(crate) taken: Vec<StepId>,
     /// The first step to each fact.
-    first: Vec<u32>,
+    first: Vec<Option<StepId>>,
     given: Vec<bool>,
 }
 
@@ -39,71 +56,71 @@ pub(crate) struct Marks {
 
 impl Steps {
     pub(crate) fn new(view: &View<'_>) -> Self {
-        let (numbers, all) = every_step(view);
-        let mut by_name: Vec<usize> = (0..view.flows.len()).collect();
-        by_name.sort_unstable_by_key(|f| view.flow(*f).flow.id.as_str());
-        let mut ranks = vec![0; by_name.len()];
-        for (rank, flow) in by_name.iter().enumerate() {
-            ranks[*flow] = rank;
-        }
-        let mut starts = vec![0u32; numbers.count() + 1];
-        let needs = |step: &Step| step.from.into_iter().flatten().map(move |f| numbers.of(f));
-        for fact in all.iter().flat_map(needs) {
-            starts[fact + 1] += 1;
-        }
-        for fact in 0..numbers.count() {
-            starts[fact + 1] += starts[fact];
-        }
-        let (mut next, mut order) = (starts.clone(), vec![0; starts.last().map_or(0, |n| *n as usize)]);
-        for (id, step) in all.iter().enumerate() {
-            for fact in needs(step) {
-                order[next[fact] as usize] = u32::try_from(id).unwrap_or(NONE);
-                next[fact] += 1;
-            }
-        }
-        let key = |id: &u32| {
-            let step = &all[*id as usize];
-            let by = match step.by {
-                // Of what a stranger may send by, that for which he needs nothing goes first.
-                By::Party(f) if !asks_for_token(view, view.flow(f)) => (0, ranks[f], 0),
-                By::Party(f) => (0, ranks.len() + ranks[f], 0),
-                By::Flow(f) => (1, ranks[f], 0),
-                By::Forwarded(f) => (2, ranks[f], 0),
-                By::Exposed(zone, node) => (3, zone, node),
-                By::Open(node) => (4, node, 0),
-                By::Inside(node) => (5, node, 0),
-                By::Moved(f) => (6, ranks[f], 0),
-                By::Opened(datum, node) => (7, datum, node),
-                By::Exploit(node) => (8, node, 0),
-                By::Login(node) => (9, node, 0),
-                By::Sniffed(f) => (10, ranks[f], 0),
-                By::Lies => (11, 0, 0),
-                By::Administered(node) => (12, node, 0),
-                By::Forged(node) => (13, node, 0),
-                By::Runs(f) => (14, ranks[f], 0),
-                By::Given => (15, 0, 0),
-            };
-            (numbers.of(step.fact), by)
-        };
-        for fact in 0..numbers.count() {
-            order[starts[fact] as usize..starts[fact + 1] as usize].sort_unstable_by_key(key);
-        }
-        Self { numbers, all, starts, order }
+        let around = Surroundings::new(view);
+        let mut draw = Draw::new(view, &around);
+        let numbers = draw.numbers();
+        let needing = (0..numbers.count()).map(|fact| needing(view, &mut draw, fact)).collect();
+        Self { numbers, around, needing }
     }
 
-    pub(crate) fn step(&self, id: u32) -> &Step {
-        &self.all[id as usize]
+    /// Brings the steps from the model before the difference to the one after it.
+    pub(crate) fn follow(&mut self, view: &View<'_>, difference: &Difference, touched: &Touched) {
+        let entered = self.around.follow(view, difference, touched);
+        let mut draw = Draw::new(view, &self.around);
+        let (before, numbers) = (self.numbers, draw.numbers());
+        if [&difference.nodes, &difference.data, &difference.flows].iter().any(|r| r.moved.is_some()) {
+            let now: Vec<u32> = (0..before.count())
+                .map(|f| before.fact(f).renumbered(difference).map_or(NONE, |f| number(numbers.of(f))))
+                .collect();
+            let now = |fact: u32| now.get(fact as usize).copied().unwrap_or(NONE);
+            let mut moved = vec![Vec::new(); numbers.count()];
+            for (fact, mut steps) in std::mem::take(&mut self.needing).into_iter().enumerate() {
+                let Some(place) = moved.get_mut(now(number(fact)) as usize) else { continue };
+                // A step of which something is gone is one that is drawn again below.
+                steps.retain_mut(|step| {
+                    let Some(by) = step.by.renumbered(difference) else { return false };
+                    *step = Numbered { fact: now(step.fact), from: step.from.map(now), by };
+                    step.fact != NONE
+                });
+                *place = steps;
+            }
+            self.needing = moved;
+        }
+        self.numbers = numbers;
+        let zones = (0..numbers.zones).flat_map(|z| [Fact::Stand(z), Fact::Administer(z)]);
+        let nodes = touched.nodes.iter().chain(&entered).flat_map(|n| [Fact::Reach(*n), Fact::Control(*n)]);
+        let data = touched.data.iter().flat_map(|d| [Fact::Hold(*d), Fact::Forge(*d)]);
+        for fact in zones.chain(nodes).chain(data) {
+            let fact = numbers.of(fact);
+            self.needing[fact] = needing(view, &mut draw, fact);
+        }
+    }
+
+    pub(crate) fn step(&self, id: StepId) -> Step {
+        let step = self.needing[id.of as usize][id.at as usize];
+        let fact = |number: u32| (number != NONE).then(|| self.numbers.fact(number as usize));
+        Step { fact: self.numbers.fact(step.fact as usize), by: step.by, from: step.from.map(fact) }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn all(&self) -> impl Iterator<Item = Step> {
+        (0..self.needing.len()).flat_map(|fact| self.needing(fact)).map(|id| self.step(id))
+    }
+
+    fn numbered(&self, id: StepId) -> &Numbered {
+        &self.needing[id.of as usize][id.at as usize]
     }
 
     /// Steps that need a fact.
-    pub(crate) fn needing(&self, fact: usize) -> &[u32] {
-        &self.order[self.starts[fact] as usize..self.starts[fact + 1] as usize]
+    pub(crate) fn needing(&self, fact: usize) -> impl Iterator<Item = StepId> {
+        let of = number(fact);
+        (0..number(self.needing[fact].len())).map(move |at| StepId { of, at })
     }
 
     /// Walks from what is given as far as it goes: without assumptions first, then, where they may be made, with them.
     pub(crate) fn walk(&self, given: &[Fact], assuming: bool) -> Reached {
         let count = self.numbers.count();
-        let mut reached = Reached { taken: Vec::new(), first: vec![NONE; count], given: vec![false; count] };
+        let mut reached = Reached { taken: Vec::new(), first: vec![None; count], given: vec![false; count] };
         let (mut known, mut done) = (vec![false; count], vec![false; count]);
         let (mut queue, mut later) = (VecDeque::new(), Vec::new());
         let mut numbers: Vec<usize> = given.iter().map(|f| self.numbers.of(*f)).collect();
@@ -118,15 +135,15 @@ impl Steps {
         loop {
             while let Some(fact) = queue.pop_front() {
                 done[fact] = true;
-                for id in self.needing(fact) {
-                    let step = self.step(*id);
-                    if step.from.iter().flatten().any(|f| !done[self.numbers.of(*f)]) {
+                for (step, at) in self.needing[fact].iter().zip(0..) {
+                    if step.from.iter().any(|f| *f != NONE && !done[*f as usize]) {
                         continue;
                     }
+                    let id = StepId { of: number(fact), at };
                     match step.by.is_assumed() {
-                        true if put_off => later.push(*id),
+                        true if put_off => later.push(id),
                         true if !assuming => {}
-                        _ => self.take(*id, &mut known, &mut queue, &mut reached),
+                        _ => self.take(id, &mut known, &mut queue, &mut reached),
                     }
                 }
             }
@@ -140,13 +157,18 @@ impl Steps {
         }
     }
 
-    fn take(&self, id: u32, known: &mut [bool], queue: &mut VecDeque<usize>, reached: &mut Reached) {
-        let fact = self.numbers.of(self.step(id).fact);
+    fn take(&self, id: StepId, known: &mut [bool], queue: &mut VecDeque<usize>, reached: &mut Reached) {
+        let fact = self.numbered(id).fact as usize;
         reached.taken.push(id);
         if !std::mem::replace(&mut known[fact], true) {
-            reached.first[fact] = id;
+            reached.first[fact] = Some(id);
             queue.push_back(fact);
         }
+    }
+
+    /// The weaknesses that are used.
+    pub(crate) fn weaknesses(&self, reached: &Reached) -> HashSet<By> {
+        reached.taken.iter().map(|id| self.numbered(*id).by).filter(|by| is_weakness(*by)).collect()
     }
 
     /// Everything that follows without an assumption; costs what is found and no more.
@@ -159,11 +181,10 @@ impl Steps {
         while let Some(fact) = found.get(at).copied() {
             at += 1;
             done.set(fact);
-            for id in self.needing(fact) {
-                let step = self.step(*id);
-                let ready = step.from.iter().flatten().all(|f| done.has(self.numbers.of(*f)));
+            for step in &self.needing[fact] {
+                let ready = step.from.iter().all(|f| *f == NONE || done.has(*f as usize));
                 if ready && !step.by.is_assumed() {
-                    let next = self.numbers.of(step.fact);
+                    let next = step.fact as usize;
                     if !known.has(next) {
                         known.set(next);
                         found.push(next);
@@ -175,10 +196,52 @@ impl Steps {
     }
 }
 
+/// The steps that need a fact, in their order.
+fn needing(view: &View<'_>, draw: &mut Draw<'_, '_>, fact: usize) -> Vec<Numbered> {
+    let numbers = draw.numbers();
+    let id = |fact: Fact| number(numbers.of(fact));
+    let steps = draw.needing(numbers.fact(fact)).iter();
+    let mut steps: Vec<Numbered> =
+        steps.map(|s| Numbered { fact: id(s.fact), from: s.from.map(|f| f.map_or(NONE, id)), by: s.by }).collect();
+    steps.sort_unstable_by(|a, b| {
+        let rest = || key(view, a.by).cmp(&key(view, b.by)).then_with(|| a.from.cmp(&b.from));
+        a.fact.cmp(&b.fact).then_with(rest)
+    });
+    steps
+}
+
+/// Which of several steps to one fact goes first: by kind, then by name.
+fn key<'m>(view: &View<'m>, by: By) -> (u8, &'m str, usize, usize) {
+    let flow = |f: FlowId| view.flow(f).flow.id.as_str();
+    match by {
+        // Of what a stranger may send by, that for which he needs nothing goes first.
+        By::Party(f) => (u8::from(asks_for_token(view, view.flow(f))), flow(f), 0, 0),
+        By::Flow(f) => (2, flow(f), 0, 0),
+        By::Forwarded(f) => (3, flow(f), 0, 0),
+        By::Exposed(zone, node) => (4, "", zone, node),
+        By::Open(node) => (5, "", node, 0),
+        By::Inside(node) => (6, "", node, 0),
+        By::Moved(f) => (7, flow(f), 0, 0),
+        By::Opened(datum, node) => (8, "", datum, node),
+        By::Exploit(node) => (9, "", node, 0),
+        By::Login(node) => (10, "", node, 0),
+        By::Sniffed(f) => (11, flow(f), 0, 0),
+        By::Lies => (12, "", 0, 0),
+        By::Administered(node) => (13, "", node, 0),
+        By::Forged(node) => (14, "", node, 0),
+        By::Runs(f) => (15, flow(f), 0, 0),
+        By::Given => (16, "", 0, 0),
+    }
+}
+
+fn number(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(NONE)
+}
+
 impl Reached {
     /// The first step to a fact; none for what is given or out of reach.
-    pub(crate) fn first(&self, fact: usize) -> Option<u32> {
-        self.first.get(fact).copied().filter(|id| *id != NONE)
+    pub(crate) fn first(&self, fact: usize) -> Option<StepId> {
+        self.first.get(fact).copied().flatten()
     }
 
     pub(crate) fn is_given(&self, fact: usize) -> bool {
@@ -186,7 +249,7 @@ impl Reached {
     }
 
     /// The first steps to what a step needs, then the step itself; facts in `seen` are taken as had already.
-    pub(crate) fn up_to(&self, steps: &Steps, id: u32, seen: &mut Marks, out: &mut Vec<u32>) {
+    pub(crate) fn up_to(&self, steps: &Steps, id: StepId, seen: &mut Marks, out: &mut Vec<StepId>) {
         let mut stack = vec![(id, false)];
         while let Some((at, ready)) = stack.pop() {
             let step = steps.step(at);

@@ -1,8 +1,15 @@
 //! The model as rules look at it: every reference followed once, every question that many rules ask answered once.
 //! What is not written does not hold: a guarantee that nobody states is a guarantee that is lacking.
-use std::collections::{HashMap, HashSet};
+use std::{collections::HashSet, ops::Deref};
 
-use model::{Audit, Auth, Class, Data, Flow, ListenTls, Model, Name, Node, NodeKind, Protocol, Role, Trust, Zone};
+use model::{Auth, Class, Data, Flow, Model, Name, Node, NodeKind, Trust, Zone};
+
+use crate::{
+    differ::Difference,
+    links::{Links, effective},
+};
+
+pub use crate::links::{DataLinks, FlowLinks, NodeLinks, Transit};
 
 /// A node by its place in `View::nodes`.
 pub type NodeId = usize;
@@ -21,32 +28,38 @@ pub struct View<'m> {
     pub data: Vec<DataView<'m>>,
     /// Flows in the order written.
     pub flows: Vec<FlowView<'m>>,
-    node_ids: HashMap<&'m str, NodeId>,
-    data_ids: HashMap<&'m str, DataId>,
     /// Zones without trust, and zones that have one inside.
     outside: HashSet<&'m str>,
+    /// Whether anything rotates its credentials.
+    pub(crate) rotates: bool,
+    /// What a rule is asked about, where it is about one thing.
+    pub(crate) subject: Option<Anchor>,
 }
 
-/// A node.
+/// One thing that a rule is asked about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Anchor {
+    Flow(FlowId),
+    Node(NodeId),
+    Datum(DataId),
+}
+
+/// A node; what it is linked to can be read as if it were its own.
 pub struct NodeView<'m> {
     /// Its name.
     pub name: &'m Name,
     /// As written.
     pub node: &'m Node,
-    /// The trust of its zone.
-    pub trust: Trust,
-    /// Flows to it.
-    pub inbound: Vec<FlowId>,
-    /// Flows from it.
-    pub outbound: Vec<FlowId>,
-    /// Secrets that open it.
-    pub openers: Vec<DataId>,
-    /// What it holds.
-    pub holds: Vec<DataId>,
-    /// What it reads.
-    pub reads: Vec<DataId>,
     /// How somebody in a zone without trust can open a connection to it.
     pub exposed: Option<Exposed<'m>>,
+    links: NodeLinks,
+}
+
+impl Deref for NodeView<'_> {
+    type Target = NodeLinks;
+    fn deref(&self) -> &NodeLinks {
+        &self.links
+    }
 }
 
 /// How a node is exposed to a zone without trust.
@@ -58,155 +71,102 @@ pub enum Exposed<'m> {
     Flow(FlowId),
 }
 
-/// A datum.
+/// A datum; what it is linked to can be read as if it were its own.
 pub struct DataView<'m> {
     /// Its name.
     pub name: &'m Name,
     /// As written.
     pub datum: &'m Data,
-    /// Nodes that hold it.
-    pub holders: Vec<NodeId>,
-    /// Nodes that read it.
-    pub readers: Vec<NodeId>,
-    /// Flows that carry it.
-    pub carried: Vec<FlowId>,
-    /// Flows that return it.
-    pub returned: Vec<FlowId>,
-    /// Nodes that it opens.
-    pub opens: Vec<NodeId>,
-    /// Data that are copies of it.
-    pub copies: Vec<DataId>,
+    links: DataLinks,
 }
 
-/// A flow.
+impl Deref for DataView<'_> {
+    type Target = DataLinks;
+    fn deref(&self) -> &DataLinks {
+        &self.links
+    }
+}
+
+/// A flow; what it is linked to can be read as if it were its own.
 pub struct FlowView<'m> {
     /// As written.
     pub flow: &'m Flow,
-    /// Where from.
-    pub from: NodeId,
-    /// Where to.
-    pub to: NodeId,
-    /// What it carries.
-    pub carries: Vec<DataId>,
-    /// What it returns.
-    pub returns: Vec<DataId>,
-    /// The most sensitive thing it moves, either way.
-    pub worst: Option<DataId>,
-    /// What protects it on the way.
-    pub transit: Transit,
-    /// Whether whoever is asked can tell who asks.
-    pub proven: bool,
-    /// `proven`, or nobody else can ask: it stays on the machine.
-    pub authenticated: bool,
-    /// Whether anybody keeps a record of what passes.
-    pub logged: bool,
-    /// Both ends under Ward: mutual TLS between sidecars, whatever else is written.
-    pub enforced: bool,
-    /// Whether one end is in a zone without trust.
-    pub crosses_outside: bool,
+    links: FlowLinks,
 }
 
-/// What protects a flow on the way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Transit {
-    /// It stays on the machine or the private wire.
-    Local,
-    /// TLS 1.2 or later, SSH, mutual TLS.
-    Protected,
-    /// A version of TLS that is broken.
-    Weak,
-    /// Said to be plain; the listener of a gateway where that says so.
-    Plain(Option<usize>),
-    /// Nothing is said.
-    Unstated,
+impl Deref for FlowView<'_> {
+    type Target = FlowLinks;
+    fn deref(&self) -> &FlowLinks {
+        &self.links
+    }
 }
 
 impl<'m> View<'m> {
     /// Looks at a model.
     pub fn new(model: &'m Model) -> Self {
-        let node_ids: HashMap<&str, NodeId> = model.nodes.keys().map(Name::as_str).zip(0..).collect();
-        let data_ids: HashMap<&str, DataId> = model.data.keys().map(Name::as_str).zip(0..).collect();
+        let mut links = Links::default();
+        links.follow(model, &Difference::all(model));
+        Self::of(model, links)
+    }
+
+    /// Looks at a model of which the references have been followed.
+    pub(crate) fn of(model: &'m Model, links: Links) -> Self {
         let outside = outside(model);
-        let ids = |names: &[Name]| names.iter().filter_map(|n| data_ids.get(n.as_str()).copied()).collect::<Vec<_>>();
-        let nodes = model.nodes.iter().map(|(name, node)| NodeView {
-            name,
-            node,
-            trust: model.zones.get(&node.zone).map_or(Trust::Low, |z| z.trust),
-            inbound: Vec::new(),
-            outbound: Vec::new(),
-            openers: Vec::new(),
-            holds: ids(&node.holds),
-            reads: ids(&node.reads),
-            exposed: node.exposed_to.iter().find(|z| outside.contains(z.as_str())).map(Exposed::Stated),
+        let nodes = model.nodes.iter().zip(links.nodes).map(|((name, node), links)| {
+            let stated = node.exposed_to.iter().find(|z| outside.contains(z.as_str())).map(Exposed::Stated);
+            NodeView { name, node, exposed: stated.or(links.entry.map(Exposed::Flow)), links }
         });
-        let mut nodes: Vec<NodeView<'m>> = nodes.collect();
-        let data = model.data.iter().map(|(name, datum)| DataView {
-            name,
-            datum,
-            holders: Vec::new(),
-            readers: Vec::new(),
-            carried: Vec::new(),
-            returned: Vec::new(),
-            opens: datum.opens.iter().filter_map(|n| node_ids.get(n.as_str()).copied()).collect(),
-            copies: Vec::new(),
-        });
-        let mut data: Vec<DataView<'m>> = data.collect();
-        let mut flows = Vec::with_capacity(model.flows.len());
-        for flow in &model.flows {
-            let ends = (node_ids.get(flow.from.as_str()).copied(), node_ids.get(flow.to.as_str()).copied());
-            let (Some(from), Some(to)) = ends else { continue };
-            let id = flows.len();
-            let (carries, returns) = (ids(&flow.carries), ids(&flow.returns));
-            let both = || carries.iter().chain(&returns);
-            let worst = both().copied().max_by_key(|d| data.get(*d).map(|d| effective(d.datum)));
-            let (Some(source), Some(target)) = (nodes.get(from), nodes.get(to)) else { continue };
-            let crosses_outside = source.trust == Trust::None || target.trust == Trust::None;
-            // Who shows a secret that opens the target has proven something, unless the target asks for nothing.
-            let shows = |d: &DataId| data[*d].datum.class == Class::Secret && data[*d].opens.contains(&to);
-            let asked = word(flow, "auth").as_deref() != Some("none") && target.node.auth != Some(Auth::None);
-            let shown = asked && carries.iter().any(shows);
-            let (source, target) = (source.node, target.node);
-            let view = FlowView {
-                flow,
-                from,
-                to,
-                worst,
-                transit: transit(flow, source, target),
-                proven: shown || proven(flow, source, target),
-                authenticated: shown || proven(flow, source, target) || says(flow, "local"),
-                logged: logged(flow, source, target),
-                enforced: source.under_ward() && target.under_ward(),
-                crosses_outside,
-                carries,
-                returns,
-            };
-            for datum in &view.carries {
-                data[*datum].carried.push(id);
-            }
-            for datum in &view.returns {
-                data[*datum].returned.push(id);
-            }
-            let outsider = nodes[from].trust == Trust::None;
-            nodes[from].outbound.push(id);
-            nodes[to].inbound.push(id);
-            if outsider && !flow.standby && nodes[to].exposed.is_none() {
-                nodes[to].exposed = Some(Exposed::Flow(id));
-            }
-            flows.push(view);
+        let data = model.data.iter().zip(links.data).map(|((name, datum), links)| DataView { name, datum, links });
+        let flows = model.flows.iter().zip(links.flows).map(|(flow, links)| FlowView { flow, links });
+        Self {
+            model,
+            nodes: nodes.collect(),
+            data: data.collect(),
+            flows: flows.collect(),
+            outside,
+            rotates: links.rotates,
+            subject: None,
         }
-        for (id, node) in nodes.iter().enumerate() {
-            node.holds.iter().for_each(|d| data[*d].holders.push(id));
-            node.reads.iter().for_each(|d| data[*d].readers.push(id));
+    }
+
+    /// What has been followed, without the model.
+    pub(crate) fn into_links(self) -> Links {
+        Links {
+            rotates: self.rotates,
+            nodes: self.nodes.into_iter().map(|n| n.links).collect(),
+            data: self.data.into_iter().map(|d| d.links).collect(),
+            flows: self.flows.into_iter().map(|f| f.links).collect(),
         }
-        for id in 0..data.len() {
-            for node in data[id].opens.clone() {
-                nodes[node].openers.push(id);
-            }
-            if let Some(origin) = data[id].datum.copy_of.as_ref().and_then(|n| data_ids.get(n.as_str()).copied()) {
-                data[origin].copies.push(id);
-            }
-        }
-        Self { model, nodes, data, flows, node_ids, data_ids, outside }
+    }
+
+    /// The node that is asked about, or every one.
+    pub(crate) fn asked_nodes(&self) -> impl Iterator<Item = (NodeId, &NodeView<'m>)> {
+        let range = match self.subject {
+            None => 0..self.nodes.len(),
+            Some(Anchor::Node(id)) => id..id + 1,
+            Some(_) => 0..0,
+        };
+        range.map(|id| (id, self.node(id)))
+    }
+
+    /// The datum that is asked about, or every one.
+    pub(crate) fn asked_data(&self) -> impl Iterator<Item = (DataId, &DataView<'m>)> {
+        let range = match self.subject {
+            None => 0..self.data.len(),
+            Some(Anchor::Datum(id)) => id..id + 1,
+            Some(_) => 0..0,
+        };
+        range.map(|id| (id, self.datum(id)))
+    }
+
+    /// The flow that is asked about, or every one.
+    pub(crate) fn asked_flows(&self) -> impl Iterator<Item = &FlowView<'m>> {
+        let range = match self.subject {
+            None => 0..self.flows.len(),
+            Some(Anchor::Flow(id)) => id..id + 1,
+            Some(_) => 0..0,
+        };
+        range.map(|id| self.flow(id))
     }
 
     /// A node. Ids are made by `new` only, so they are in bounds.
@@ -226,12 +186,12 @@ impl<'m> View<'m> {
 
     /// A node by name.
     pub fn node_named(&self, name: &str) -> Option<NodeId> {
-        self.node_ids.get(name).copied()
+        self.nodes.binary_search_by(|n| n.name.as_str().cmp(name)).ok()
     }
 
     /// A datum by name.
     pub fn datum_named(&self, name: &str) -> Option<DataId> {
-        self.data_ids.get(name).copied()
+        self.data.binary_search_by(|d| d.name.as_str().cmp(name)).ok()
     }
 
     /// Flows to a node.
@@ -307,12 +267,8 @@ impl NodeView<'_> {
 
 /// `a`, `b` and `c`.
 pub fn list<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
-    let mut quoted: Vec<String> = Vec::new();
-    for word in words.into_iter().map(|w| format!("`{w}`")) {
-        if !quoted.contains(&word) {
-            quoted.push(word);
-        }
-    }
+    let mut seen = HashSet::new();
+    let quoted: Vec<String> = words.into_iter().filter(|w| seen.insert(*w)).map(|w| format!("`{w}`")).collect();
     match quoted.split_last() {
         None => String::new(),
         Some((last, [])) => last.clone(),
@@ -331,10 +287,6 @@ pub fn class_word(class: Class) -> &'static str {
     }
 }
 
-fn effective(datum: &Data) -> Class {
-    if datum.encrypt_required { datum.class.max(Class::Confidential) } else { datum.class }
-}
-
 fn outside(model: &Model) -> HashSet<&str> {
     let mut found = HashSet::new();
     for (name, _) in model.zones.iter().filter(|(_, z)| z.trust == Trust::None) {
@@ -344,61 +296,4 @@ fn outside(model: &Model) -> HashSet<&str> {
         }
     }
     found
-}
-
-/// A word of `via` as text, however YAML read it: `1.2` is a number there.
-fn word<'f>(flow: &'f Flow, key: &str) -> Option<std::borrow::Cow<'f, str>> {
-    let value = flow.via.words.get(key)?;
-    Some(value.as_str().map_or_else(|| value.to_string().into(), Into::into))
-}
-
-fn says(flow: &Flow, key: &str) -> bool {
-    word(flow, key).is_some_and(|w| !matches!(&*w, "false" | "none" | "null"))
-}
-
-fn transit(flow: &Flow, from: &Node, to: &Node) -> Transit {
-    if from.under_ward() && to.under_ward() && to.role != Some(Role::Gateway) {
-        return Transit::Protected;
-    }
-    if to.role == Some(Role::Gateway) {
-        let used = |port: u16| flow.via.port.is_none_or(|p| p == port);
-        let plain = to.listen.iter().position(|l| used(l.port) && l.tls == ListenTls::None);
-        return plain.map_or(Transit::Protected, |listener| Transit::Plain(Some(listener)));
-    }
-    if says(flow, "mtls") || says(flow, "ssh") {
-        return Transit::Protected;
-    }
-    if says(flow, "local") {
-        return Transit::Local;
-    }
-    match word(flow, "tls").as_deref() {
-        Some("none" | "false") => Transit::Plain(None),
-        Some("1.0" | "1.1") => Transit::Weak,
-        Some(_) => Transit::Protected,
-        None => {
-            let mut used = to.serves.iter().filter(|s| flow.via.port.is_none_or(|p| p == s.port)).peekable();
-            match used.peek().is_some() && used.all(|s| s.protocol == Protocol::Tls) {
-                true => Transit::Protected,
-                false => Transit::Unstated,
-            }
-        }
-    }
-}
-
-fn proven(flow: &Flow, from: &Node, to: &Node) -> bool {
-    if from.under_ward() && to.under_ward() || to.kind == NodeKind::Party {
-        return true;
-    }
-    if word(flow, "auth").as_deref() == Some("none") {
-        return false;
-    }
-    let proves = |auth: Option<Auth>| auth.is_some_and(|a| a != Auth::None);
-    let by_flow = ["auth", "mtls", "ssh"].iter().any(|w| says(flow, w)) || flow.via.jwt.is_some();
-    let by_node = proves(to.auth) || to.guards.iter().any(|g| g == "oidc" || g == "mfa");
-    by_flow || by_node || from.kind == NodeKind::Party && proves(from.auth)
-}
-
-fn logged(flow: &Flow, from: &Node, to: &Node) -> bool {
-    let recorded = flow.via.audit.is_some_and(|a| a >= Audit::High) && to.under_ward();
-    recorded || from.logs == Some(true) || to.logs == Some(true)
 }

@@ -25,7 +25,7 @@ pub struct Place {
 }
 
 /// One change of the model's text.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(tag = "change", rename_all = "kebab-case")]
 pub enum Change {
     /// Writes a field, whether or not it is there; the noun must be.

@@ -599,7 +599,7 @@ proptest! {
                     s.fact == step.fact && s.by == step.by && s.from.iter().flatten().all(|f| had.contains(f))
                 };
                 prop_assert!(
-                    step.by == crate::closure::By::Given || attack.steps.all.iter().any(|s| follows(&s)),
+                    step.by == crate::closure::By::Given || attack.steps.all().any(|s| follows(&&s)),
                     "{}", words(std::slice::from_ref(&path))
                 );
                 had.push(step.fact);

@@ -46,12 +46,12 @@ flows:
   - { id: operate, from: operator, to: panel, carries: [order], via: { tls: \"1.3\" } }
 ",
     ],
-    check: Check::Model(check),
+    check: Check::Nodes(check),
 };
 
 fn check(view: &View<'_>, _: Date) -> Vec<Found> {
     let mut found = Vec::new();
-    for (id, of) in view.nodes.iter().enumerate() {
+    for (id, of) in view.asked_nodes() {
         let demanded = view.zone(of.node).is_some_and(|z| z.requires.iter().any(|r| r == "mfa"));
         if !demanded || !(of.node.admin || of.node.port.is_some()) || of.guarded(&["mfa"]) {
             continue;

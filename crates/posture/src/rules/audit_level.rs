@@ -36,12 +36,12 @@ flows:
   - { id: place, from: web, to: orders, carries: [order], via: { audit: high } }
   - { id: look, from: web, to: orders, returns: [article], via: { tls: \"1.3\" } }
 "],
-    check: Check::Model(check),
+    check: Check::Flows(check),
 };
 
 fn check(view: &View<'_>, _: Date) -> Vec<Found> {
     let mut found = Vec::new();
-    for of in &view.flows {
+    for of in view.asked_flows() {
         let asking = of.carries.iter().chain(&of.returns).filter_map(|d| Some((view.datum(*d).datum.audit?, *d)));
         let Some((asked, datum)) = asking.max_by_key(|(audit, _)| *audit) else { continue };
         let has = of.flow.via.audit.unwrap_or_default();

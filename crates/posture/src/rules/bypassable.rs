@@ -34,12 +34,12 @@ nodes:
 flows:
   - { id: place, from: web, to: orders, carries: [order], via: { tls: \"1.3\" } }
 "],
-    check: Check::Model(check),
+    check: Check::Nodes(check),
 };
 
 fn check(view: &View<'_>, _: Date) -> Vec<Found> {
     let mut found = Vec::new();
-    for of in view.nodes.iter().filter(|n| n.node.under_ward() && n.node.role.is_none()) {
+    for of in view.asked_nodes().map(|(_, of)| of).filter(|n| n.node.under_ward() && n.node.role.is_none()) {
         if of.node.exposed_to.is_empty() {
             continue;
         }

@@ -1,6 +1,4 @@
 //! Data about a child within reach of somebody who has not said why.
-use std::collections::BTreeMap;
-
 use time::Date;
 
 use crate::{
@@ -8,7 +6,7 @@ use crate::{
     controls::{coppa, gdpr, tenet},
     rule::{Check, Found, graded, take},
     subjects,
-    view::{DataId, NodeId, View},
+    view::{DataId, FlowId, NodeId, View},
 };
 
 pub(crate) static RULE: Rule = Rule {
@@ -56,41 +54,22 @@ flows:
   - { id: look, from: parent, to: welfare, returns: [profile], via: { tls: \"1.3\" } }
 ",
     ],
-    check: Check::Model(check),
+    check: Check::Nodes(check),
 };
 
 /// How a datum comes to a node.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Way {
     Carried(usize),
     Returned(usize),
-    Opened(DataId, NodeId),
+    /// The store, and the secret that opens it.
+    Opened(NodeId, DataId),
 }
 
 fn check(view: &View<'_>, _: Date) -> Vec<Found> {
-    let mut reached: BTreeMap<NodeId, Vec<(DataId, Way)>> = BTreeMap::new();
-    for (datum, of) in view.data.iter().enumerate().filter(|(_, d)| d.datum.about.as_deref() == Some("child")) {
-        let transformed = |f: usize| view.flow(f).flow.via.words.contains_key("transform");
-        for flow in of.carried.iter().filter(|f| !transformed(**f)) {
-            reached.entry(view.flow(*flow).to).or_default().push((datum, Way::Carried(*flow)));
-        }
-        for flow in of.returned.iter().filter(|f| !transformed(**f)) {
-            reached.entry(view.flow(*flow).from).or_default().push((datum, Way::Returned(*flow)));
-        }
-        for store in of.holders.iter().copied().filter(|n| view.node(*n).keeps()) {
-            for secret in &view.node(store).openers {
-                for holder in view.datum(*secret).holders.iter().filter(|h| **h != store) {
-                    // What only keeps the secret does not use it.
-                    if !view.node(*holder).keeps() {
-                        reached.entry(*holder).or_default().push((datum, Way::Opened(*secret, store)));
-                    }
-                }
-            }
-        }
-    }
     let mut found = Vec::new();
-    for (node, mut ways) in reached {
-        let of = view.node(node);
-        ways.retain(|(d, _)| !of.holds.contains(d) && !of.reads.contains(d));
+    for (node, of) in view.asked_nodes() {
+        let mut ways = ways(view, node);
         // Somebody who belongs to no group of stakeholders, proves who he is and asks, is answered with his own.
         let own = |way: &Way| matches!(way, Way::Returned(f) if view.flow(*f).proven);
         if of.node.kind == model::NodeKind::Party && of.node.stakeholder.is_none() {
@@ -111,7 +90,7 @@ fn check(view: &View<'_>, _: Date) -> Vec<Found> {
             None => format!("`{}`", of.name),
         };
         let how = match &ways.first() {
-            Some((_, Way::Opened(secret, store))) => {
+            Some((_, Way::Opened(store, secret))) => {
                 format!("has `{}`, which opens `{}` with", view.datum(*secret).name, view.node(*store).name)
             }
             Some((_, Way::Returned(_))) => "is answered with".to_owned(),
@@ -134,7 +113,7 @@ fn check(view: &View<'_>, _: Date) -> Vec<Found> {
                     let id = view.flow(*f).flow.id.as_str();
                     (take(&["flows", id, "returns"], name), ["flows", id, "returns"])
                 }
-                Way::Opened(secret, _) => {
+                Way::Opened(_, secret) => {
                     let secret = view.datum(*secret).name.as_str();
                     (take(&["nodes", of.name.as_str(), "holds"], secret), ["nodes", of.name.as_str(), "holds"])
                 }
@@ -148,4 +127,29 @@ fn check(view: &View<'_>, _: Date) -> Vec<Found> {
         found.push(one.fix(words, changes));
     }
     found
+}
+
+/// How data about a child that it does not say it needs come to a node.
+fn ways(view: &View<'_>, node: NodeId) -> Vec<(DataId, Way)> {
+    let of = view.node(node);
+    let of_child = |d: &DataId| view.datum(*d).datum.about.as_deref() == Some("child");
+    let transformed = |f: &FlowId| view.flow(*f).flow.via.words.contains_key("transform");
+    let mut ways = Vec::new();
+    for flow in of.inbound.iter().filter(|f| !transformed(f)) {
+        ways.extend(view.flow(*flow).carries.iter().filter(|d| of_child(d)).map(|d| (*d, Way::Carried(*flow))));
+    }
+    for flow in of.outbound.iter().filter(|f| !transformed(f)) {
+        ways.extend(view.flow(*flow).returns.iter().filter(|d| of_child(d)).map(|d| (*d, Way::Returned(*flow))));
+    }
+    // What only keeps the secret does not use it.
+    for secret in of.holds.iter().filter(|_| !of.keeps()) {
+        let stores = view.datum(*secret).opens.iter().filter(|n| **n != node && view.node(**n).keeps());
+        for store in stores {
+            let kept = view.node(*store).holds.iter().filter(|d| of_child(d));
+            ways.extend(kept.map(|d| (*d, Way::Opened(*store, *secret))));
+        }
+    }
+    ways.retain(|(d, _)| !of.holds.contains(d) && !of.reads.contains(d));
+    ways.sort_unstable();
+    ways
 }

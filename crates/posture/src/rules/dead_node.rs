@@ -37,11 +37,11 @@ nodes:
 flows:
   - { id: place, from: web, to: orders, carries: [order], via: { tls: \"1.3\" } }
 "],
-    check: Check::Model(check),
+    check: Check::Nodes(check),
 };
 
 fn check(view: &View<'_>, _: Date) -> Vec<Found> {
-    let dead = view.nodes.iter().filter(|n| {
+    let dead = view.asked_nodes().map(|(_, of)| of).filter(|n| {
         n.inbound.is_empty()
             && n.outbound.is_empty()
             && n.openers.is_empty()

@@ -1,4 +1,6 @@
 //! A system that is watched and not defended.
+use std::collections::BTreeSet;
+
 use model::NodeKind;
 use time::Date;
 
@@ -61,7 +63,10 @@ fn check(view: &View<'_>, _: Date) -> Vec<Found> {
             && view.inbound(id).any(|f| f.carries.iter().any(|d| of(d, &["log", "event", "telemetry"])))
             && view.outbound(id).any(|f| f.carries.iter().any(|d| of(d, &["alert"])))
     };
-    let detectors: Vec<NodeId> = (0..view.nodes.len()).filter(|id| detects(*id)).collect();
+    let alerts = (0..view.data.len()).filter(|d| of(d, &["alert"]));
+    let alerting = alerts.flat_map(|d| view.datum(d).carried.iter().map(|f| view.flow(*f).from));
+    let alerting: BTreeSet<NodeId> = alerting.collect();
+    let detectors: Vec<NodeId> = alerting.into_iter().filter(|id| detects(*id)).collect();
     let Some(first) = detectors.first() else { return Vec::new() };
     // People are not entries; what a detector tells to act is a defence as well.
     let entries: Vec<NodeId> = (0..view.nodes.len())

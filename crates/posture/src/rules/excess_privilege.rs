@@ -39,12 +39,12 @@ nodes:
 flows:
   - { id: deploy, from: deployer, to: cluster, carries: [account], via: { tls: \"1.3\", audit: high } }
 "],
-    check: Check::Model(check),
+    check: Check::Data(check),
 };
 
 fn check(view: &View<'_>, _: Date) -> Vec<Found> {
     let mut found = Vec::new();
-    for (secret, of) in view.data.iter().enumerate().filter(|(_, d)| d.datum.class == Class::Secret) {
+    for (secret, of) in view.asked_data().filter(|(_, d)| d.datum.class == Class::Secret) {
         let admin: Vec<NodeId> = of.opens.iter().copied().filter(|n| view.node(*n).node.admin).collect();
         if admin.is_empty() {
             continue;

@@ -59,12 +59,14 @@ flows:
   - { id: operate, from: operator, to: panel, carries: [command], via: { tls: \"1.3\" } }
 ",
     ],
-    check: Check::Model(check),
+    check: Check::Nodes(check),
 };
 
 fn check(view: &View<'_>, _: Date) -> Vec<Found> {
     let mut found = Vec::new();
-    for of in view.nodes.iter().filter(|n| n.node.kind != NodeKind::Party && !n.guarded(&["mfa", "oidc"])) {
+    for of in
+        view.asked_nodes().map(|(_, of)| of).filter(|n| n.node.kind != NodeKind::Party && !n.guarded(&["mfa", "oidc"]))
+    {
         let Some(exposed) = of.exposed else { continue };
         let (node, name) = (of.node, of.name.as_str());
         let login = node.port.is_some() || node.admin;

@@ -39,12 +39,12 @@ nodes:
 flows:
   - { id: credentials, from: worker, to: metadata, returns: [role], via: { local: true } }
 "],
-    check: Check::Model(check),
+    check: Check::Nodes(check),
 };
 
 fn check(view: &View<'_>, _: Date) -> Vec<Found> {
     let mut found = Vec::new();
-    for (id, of) in view.nodes.iter().enumerate() {
+    for (id, of) in view.asked_nodes() {
         if of.node.kind != NodeKind::Service || of.node.under_ward() {
             continue;
         }

@@ -47,7 +47,7 @@ flows:
   - { id: promote, from: pipeline, to: plane, carries: [rules], via: { tls: \"1.3\" } }
 ",
     ],
-    check: Check::Model(check),
+    check: Check::Flows(check),
 };
 
 fn steers(datum: &Data) -> bool {
@@ -56,7 +56,7 @@ fn steers(datum: &Data) -> bool {
 
 fn check(view: &View<'_>, _: Date) -> Vec<Found> {
     let mut found = Vec::new();
-    for of in &view.flows {
+    for of in view.asked_flows() {
         let steering: Vec<usize> = of.carries.iter().copied().filter(|d| steers(view.datum(*d).datum)).collect();
         if steering.is_empty() {
             fetched(view, of, &mut found);

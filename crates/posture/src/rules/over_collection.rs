@@ -37,12 +37,12 @@ nodes:
 flows:
   - { id: place, from: web, to: orders, carries: [order, birthday], via: { tls: \"1.3\" } }
 "],
-    check: Check::Model(check),
+    check: Check::Data(check),
 };
 
 fn check(view: &View<'_>, _: Date) -> Vec<Found> {
     let mut found = Vec::new();
-    for (id, of) in view.data.iter().enumerate() {
+    for (id, of) in view.asked_data() {
         let personal = of.datum.class > Class::Public && of.datum.class < Class::Secret;
         let used = !of.holders.is_empty() || !of.readers.is_empty() || !of.returned.is_empty() || !of.copies.is_empty();
         if !personal || used || of.carried.is_empty() {

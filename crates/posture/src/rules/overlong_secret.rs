@@ -36,11 +36,11 @@ zones: { inside: {} }
 data: { api-key: { class: secret, opens: [billing], ttl: 90d } }
 nodes: { billing: { kind: service, zone: inside, auth: token } }
 "],
-    check: Check::Model(check),
+    check: Check::Data(check),
 };
 
 fn check(view: &View<'_>, _: Date) -> Vec<Found> {
-    let secrets = view.data.iter().filter(|d| d.datum.class == Class::Secret);
+    let secrets = view.asked_data().map(|(_, of)| of).filter(|d| d.datum.class == Class::Secret);
     let long = secrets.filter_map(|d| d.datum.ttl.filter(|ttl| *ttl > TTL_MAX).map(|ttl| (d, ttl)));
     long.map(|(of, ttl)| {
         let why = format!(

@@ -57,7 +57,7 @@ flows:
   - { id: ask, from: web, to: helper, carries: [token], via: { local: true } }
 ",
     ],
-    check: Check::Model(check),
+    check: Check::Flows(check),
 };
 
 fn check(view: &View<'_>, _: Date) -> Vec<Found> {
@@ -67,7 +67,7 @@ fn check(view: &View<'_>, _: Date) -> Vec<Found> {
         let worst = of.worst.filter(|_| plain)?;
         Some((worst, graded(view, Lack::InTransit, worst, of.crosses_outside)?))
     };
-    for of in &view.flows {
+    for of in view.asked_flows() {
         let Some((worst, severity)) = lacking(of) else { continue };
         let (said, listener) = match of.transit {
             Transit::Plain(listener) => (true, listener),

@@ -47,12 +47,12 @@ flows:
   - { id: upload, from: partner, to: bucket, carries: [report], via: { tls: \"1.3\", local: false } }
 ",
     ],
-    check: Check::Model(check),
+    check: Check::Flows(check),
 };
 
 fn check(view: &View<'_>, _: Date) -> Vec<Found> {
     let mut found = Vec::new();
-    for of in view.flows.iter().filter(|f| f.flow.via.words.get("local") == Some(&Json::Bool(false))) {
+    for of in view.asked_flows().filter(|f| f.flow.via.words.get("local") == Some(&Json::Bool(false))) {
         let inside = [of.from, of.to].iter().all(|n| view.node(*n).trust > Trust::None);
         let moves = of.worst.is_some_and(|d| view.class(d) > Class::Public);
         if !inside || !moves {

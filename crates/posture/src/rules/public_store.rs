@@ -51,12 +51,12 @@ data: { report: { class: internal } }
 nodes: { bucket: { kind: store, zone: inside, auth: iam, exposed_to: [internet], holds: [report] } }
 ",
     ],
-    check: Check::Model(check),
+    check: Check::Nodes(check),
 };
 
 fn check(view: &View<'_>, _: Date) -> Vec<Found> {
     let mut found = Vec::new();
-    for (id, of) in view.nodes.iter().enumerate().filter(|(_, n)| n.keeps() && n.open()) {
+    for (id, of) in view.asked_nodes().filter(|(_, n)| n.keeps() && n.open()) {
         // A party's own proof, or the flow's, is proof enough for that flow; an exposed port asks for none.
         let by_flow = || {
             let outsiders = view.inbound(id).filter(|f| view.node(f.from).trust == Trust::None && !f.flow.standby);

@@ -9,7 +9,7 @@ use crate::{
     controls::gdpr,
     rule::{Check, Found},
     subjects,
-    view::{DataId, View, list},
+    view::{DataId, NodeId, View, list},
 };
 
 pub(crate) static RULE: Rule = Rule {
@@ -54,29 +54,34 @@ struct Away<'m> {
 fn check(view: &View<'_>, _: Date) -> Vec<Found> {
     // By the zone that lacks the region or has the wrong one: that is the one thing to change.
     let mut zones: BTreeMap<&Name, Away<'_>> = BTreeMap::new();
-    for (id, of) in view.nodes.iter().enumerate().filter(|(_, n)| n.node.kind != NodeKind::Party) {
-        let sent = view.inbound(id).flat_map(|f| f.carries.iter());
-        let answered = view.outbound(id).flat_map(|f| f.returns.iter());
-        let near = of.holds.iter().chain(&of.reads).chain(sent).chain(answered).copied();
+    // Few data state where they may be: from them to the nodes is the shorter way.
+    let mut near: Vec<(NodeId, DataId)> = Vec::new();
+    for (id, datum) in view.data.iter().enumerate().filter(|(_, d)| !d.datum.residency.is_empty()) {
+        let sent = datum.carried.iter().map(|f| view.flow(*f).to);
+        let answered = datum.returned.iter().map(|f| view.flow(*f).from);
+        let nodes = datum.holders.iter().chain(&datum.readers).copied().chain(sent).chain(answered);
+        near.extend(nodes.filter(|n| view.node(*n).node.kind != NodeKind::Party).map(|n| (n, id)));
+    }
+    near.sort_unstable();
+    for (node, datum) in near {
+        let of = view.node(node);
         let region = view.zone(of.node).and_then(|z| z.region.as_deref());
-        for datum in near {
-            let allowed = &view.datum(datum).datum.residency;
-            if allowed.is_empty() || region.is_some_and(|r| allowed.iter().any(|a| a == r)) {
-                continue;
-            }
-            let zone = match region {
-                Some(_) => Some(&of.node.zone),
-                // The outermost zone around it: whoever states a region there states it for all inside.
-                None => view.zones_around(&of.node.zone).last(),
-            };
-            let Some(zone) = zone else { continue };
-            let away = zones.entry(zone).or_default();
-            away.data.push(datum);
-            if away.nodes.last() != Some(&of.name.as_str()) {
-                away.nodes.push(of.name.as_str());
-            }
-            away.region = region;
+        let allowed = &view.datum(datum).datum.residency;
+        if region.is_some_and(|r| allowed.iter().any(|a| a == r)) {
+            continue;
         }
+        let zone = match region {
+            Some(_) => Some(&of.node.zone),
+            // The outermost zone around it: whoever states a region there states it for all inside.
+            None => view.zones_around(&of.node.zone).last(),
+        };
+        let Some(zone) = zone else { continue };
+        let away = zones.entry(zone).or_default();
+        away.data.push(datum);
+        if away.nodes.last() != Some(&of.name.as_str()) {
+            away.nodes.push(of.name.as_str());
+        }
+        away.region = region;
     }
     let mut found = Vec::new();
     for (zone, Away { mut data, nodes, region }) in zones {

@@ -36,12 +36,12 @@ data:
   cached: { class: internal, copy_of: draft }
 nodes: { bucket: { kind: store, zone: inside, holds: [backup, cached] } }
 "],
-    check: Check::Model(check),
+    check: Check::Data(check),
 };
 
 fn check(view: &View<'_>, _: Date) -> Vec<Found> {
     let mut found = Vec::new();
-    for of in &view.data {
+    for of in view.asked_data().map(|(_, of)| of) {
         let Some(limit) = of.datum.retention else { continue };
         for copy in of.copies.iter().map(|d| view.datum(*d)) {
             if copy.datum.retention.is_some_and(|r| r <= limit) {

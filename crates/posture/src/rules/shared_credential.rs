@@ -37,12 +37,12 @@ nodes:
   vault: { kind: store, zone: inside, at_rest: kms, auth: iam, holds: [password] }
   db: { kind: store, zone: inside, auth: password, at_rest: kms, holds: [password] }
 "],
-    check: Check::Model(check),
+    check: Check::Data(check),
 };
 
 fn check(view: &View<'_>, _: Date) -> Vec<Found> {
     let mut found = Vec::new();
-    for (secret, of) in view.data.iter().enumerate() {
+    for (secret, of) in view.asked_data() {
         if of.datum.class != Class::Secret || of.opens.is_empty() {
             continue;
         }

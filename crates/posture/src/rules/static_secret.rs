@@ -53,14 +53,14 @@ flows:
   - { id: sign-in, from: customer, to: login, carries: [password], via: { tls: \"1.3\" } }
 ",
     ],
-    check: Check::Model(check),
+    check: Check::Data(check),
 };
 
 fn check(view: &View<'_>, _: Date) -> Vec<Found> {
     let mut found = Vec::new();
     // Where nothing rotates anything, that is the cause, however many secrets lack it.
-    let rotates = view.nodes.iter().any(|n| n.node.rotates == Some(true));
-    for of in view.data.iter().filter(|d| d.datum.class == Class::Secret && d.datum.ttl.is_none()) {
+    let rotates = view.rotates;
+    for of in view.asked_data().map(|(_, of)| of).filter(|d| d.datum.class == Class::Secret && d.datum.ttl.is_none()) {
         let service = |n: usize| view.node(n).node.kind == NodeKind::Service;
         let presents = |f: &usize| service(view.flow(*f).from) && of.opens.contains(&view.flow(*f).to);
         let used = of.holders.iter().any(|n| service(*n))

@@ -37,7 +37,7 @@ nodes:
 flows:
   - { id: renew, from: sidecar, to: issuer, carries: [request], via: { mtls: true } }
 "],
-    check: Check::Model(check),
+    check: Check::Data(check),
 };
 
 pub(super) fn is_key(datum: &Data) -> bool {
@@ -46,7 +46,7 @@ pub(super) fn is_key(datum: &Data) -> bool {
 
 fn check(view: &View<'_>, _: Date) -> Vec<Found> {
     let mut found = Vec::new();
-    for of in view.data.iter().filter(|d| is_key(d.datum)) {
+    for of in view.asked_data().map(|(_, of)| of).filter(|d| is_key(d.datum)) {
         let flow = |f: &usize| view.flow(*f).flow.id.as_str();
         let flows: Vec<&str> = of.carried.iter().chain(&of.returned).map(flow).collect();
         let homes: Vec<&str> = of.holders.iter().map(|n| view.node(*n).name.as_str()).collect();

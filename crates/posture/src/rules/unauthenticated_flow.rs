@@ -74,7 +74,7 @@ flows:
   - { id: bill, from: web, to: billing, carries: [invoice, key], via: { tls: \"1.3\" } }
 ",
     ],
-    check: Check::Model(check),
+    check: Check::Flows(check),
 };
 
 /// What moves between two that do not know each other. What strangers send is their own, and whoever they are may send it.
@@ -90,7 +90,7 @@ fn lacking(view: &View<'_>, of: &FlowView<'_>) -> Vec<DataId> {
 
 fn check(view: &View<'_>, _: Date) -> Vec<Found> {
     let mut found = Vec::new();
-    for of in &view.flows {
+    for of in view.asked_flows() {
         let moved = lacking(view, of);
         let Some(worst) = view.worst(moved.iter().copied()) else { continue };
         let Some(severity) = graded(view, Lack::Authentication, worst, of.crosses_outside) else { continue };
@@ -101,7 +101,7 @@ fn check(view: &View<'_>, _: Date) -> Vec<Found> {
             flow.from,
             view.list(moved),
         );
-        let several = view.inbound(of.to).filter(|f| !lacking(view, f).is_empty()).count() > 1;
+        let several = view.inbound(of.to).filter(|f| !lacking(view, f).is_empty()).nth(1).is_some();
         let change = match several {
             true => set(&["nodes", flow.to.as_str(), "auth"], "mtls"),
             false => set(&["flows", id, "via", "mtls"], true),

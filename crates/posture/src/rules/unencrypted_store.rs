@@ -47,12 +47,14 @@ data: { invoice: { class: confidential } }
 nodes: { archive: { kind: store, zone: inside, at_rest: volume, holds: [invoice] } }
 ",
     ],
-    check: Check::Model(check),
+    check: Check::Nodes(check),
 };
 
 fn check(view: &View<'_>, _: Date) -> Vec<Found> {
     let mut found = Vec::new();
-    for of in view.nodes.iter().filter(|n| n.keeps() && n.node.at_rest.is_none_or(|a| a == AtRest::None)) {
+    for of in
+        view.asked_nodes().map(|(_, of)| of).filter(|n| n.keeps() && n.node.at_rest.is_none_or(|a| a == AtRest::None))
+    {
         let Some(worst) = view.worst(of.holds.iter().copied()) else { continue };
         let Some(severity) = graded(view, Lack::AtRest, worst, of.exposed.is_some()) else { continue };
         let kept: Vec<usize> = of.holds.iter().copied().filter(|d| view.class(*d) >= Class::Confidential).collect();

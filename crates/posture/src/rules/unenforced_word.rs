@@ -38,17 +38,17 @@ nodes:
 flows:
   - { id: place, from: web, to: orders, carries: [order], via: { region: eu } }
 "],
-    check: Check::Model(check),
+    check: Check::FlowsAndNodes(check),
 };
 
 fn check(view: &View<'_>, _: Date) -> Vec<Found> {
     let mut found = Vec::new();
-    for of in &view.flows {
+    for of in view.asked_flows() {
         if view.node(of.from).node.under_ward() || view.node(of.to).node.under_ward() {
             found.extend(one(of.flow.id.as_str(), &["flows", of.flow.id.as_str(), "via"], &of_flow(of)));
         }
     }
-    for of in &view.nodes {
+    for of in view.asked_nodes().map(|(_, of)| of) {
         found.extend(one(of.name.as_str(), &["nodes", of.name.as_str()], &of_node(of)));
     }
     found

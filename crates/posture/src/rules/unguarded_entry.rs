@@ -57,12 +57,12 @@ flows:
   - { id: operate, from: operator, to: cloud-api, carries: [order], via: { tls: \"1.3\" } }
 ",
     ],
-    check: Check::Model(check),
+    check: Check::Nodes(check),
 };
 
 fn check(view: &View<'_>, _: Date) -> Vec<Found> {
     let mut found = Vec::new();
-    for (id, of) in view.nodes.iter().enumerate().filter(|(id, _)| is_entrance(view, *id)) {
+    for (id, of) in view.asked_nodes().filter(|(id, _)| is_entrance(view, *id)) {
         let name = of.name.as_str();
         let entries: Vec<_> = view.inbound(id).filter(|f| is_unguarded_entry(view, f)).collect();
         let one = match of.exposed {

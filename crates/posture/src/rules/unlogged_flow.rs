@@ -1,6 +1,4 @@
 //! Sensitive data that move without a trace.
-use std::collections::HashMap;
-
 use model::{Audit, Class, NodeKind};
 use time::Date;
 
@@ -57,7 +55,7 @@ flows:
   - { id: bill, from: web, to: billing, carries: [invoice], via: { audit: high } }
 ",
     ],
-    check: Check::Model(check),
+    check: Check::Flows(check),
 };
 
 /// What moves, but for the credential that opens the target: that is how the caller comes in, not what it came for.
@@ -67,17 +65,8 @@ fn moved(view: &View<'_>, of: &FlowView<'_>) -> Vec<DataId> {
 }
 
 fn check(view: &View<'_>, _: Date) -> Vec<Found> {
-    let lacking: Vec<&FlowView<'_>> = view.flows.iter().filter(|f| !f.logged && !moved(view, f).is_empty()).collect();
-    // Under Ward each flow has its own record. Outside, a system's access log is one cause, however many flows lack it:
-    // that of the end which most of them share.
-    let mut ends: HashMap<NodeId, usize> = HashMap::new();
-    for of in lacking.iter().filter(|f| !view.node(f.to).node.under_ward()) {
-        for end in [of.to, of.from] {
-            *ends.entry(end).or_default() += 1;
-        }
-    }
     let mut found = Vec::new();
-    for of in lacking {
+    for of in view.asked_flows().filter(|f| f.unrecorded) {
         let moved = moved(view, of);
         let Some(worst) = view.worst(moved.iter().copied()) else { continue };
         let Some(severity) = graded(view, Lack::Record, worst, of.crosses_outside) else { continue };
@@ -91,10 +80,11 @@ fn check(view: &View<'_>, _: Date) -> Vec<Found> {
             // What a node is sent is recorded where it comes in, by its sidecar or by the gateway itself.
             one = one.fix("record every decision", [set(&["flows", id, "via", "audit"], "high")]).of(&flow.to);
         } else {
+            // A system's access log is one cause, however many flows lack it: that of the end which most of them share.
             // People keep no logs for us. Of two ends that share as many flows, the called one.
             let count = |n: NodeId| match view.node(n).node.kind {
                 NodeKind::Party => 0,
-                _ => ends.get(&n).copied().unwrap_or_default(),
+                _ => view.node(n).unrecorded,
             };
             let end = if count(of.from) > count(of.to) { of.from } else { of.to };
             let path = ["nodes", view.node(end).name.as_str(), "logs"];

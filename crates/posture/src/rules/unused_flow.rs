@@ -37,12 +37,12 @@ nodes:
 flows:
   - { id: look, from: web, to: orders, returns: [order], via: { tls: \"1.3\" } }
 "],
-    check: Check::Model(check),
+    check: Check::Flows(check),
 };
 
 fn check(view: &View<'_>, _: Date) -> Vec<Found> {
     let mut found = Vec::new();
-    for of in &view.flows {
+    for of in view.asked_flows() {
         let flow = of.flow;
         let nothing = flow.carries.is_empty() && flow.returns.is_empty();
         let closed = flow.via.allow.as_ref().is_some_and(Vec::is_empty);

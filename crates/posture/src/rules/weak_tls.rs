@@ -45,11 +45,11 @@ nodes:
 flows:
   - { id: place, from: web, to: orders, carries: [order], via: { tls: \"1.2\" } }
 "],
-    check: Check::Model(check),
+    check: Check::Flows(check),
 };
 
 fn check(view: &View<'_>, _: Date) -> Vec<Found> {
-    let weak = view.flows.iter().filter(|f| f.transit == Transit::Weak);
+    let weak = view.asked_flows().filter(|f| f.transit == Transit::Weak);
     let weak = weak.filter(|f| f.worst.is_some_and(|d| view.class(d) > Class::Public));
     weak.map(|of| {
         let (flow, moved) = (of.flow, of.carries.iter().chain(&of.returns).copied());

@@ -38,7 +38,7 @@ nodes:
   db: { kind: store, zone: inside, at_rest: kms, auth: password, holds: [order] }
   bucket: { kind: store, zone: inside, at_rest: volume, auth: iam, holds: [backup] }
 "],
-    check: Check::Model(check),
+    check: Check::Data(check),
 };
 
 fn encrypted(node: &NodeView<'_>) -> bool {
@@ -47,7 +47,7 @@ fn encrypted(node: &NodeView<'_>) -> bool {
 
 fn check(view: &View<'_>, _: Date) -> Vec<Found> {
     let mut found = Vec::new();
-    for of in view.data.iter().filter(|d| d.datum.class > Class::Public) {
+    for of in view.asked_data().map(|(_, of)| of).filter(|d| d.datum.class > Class::Public) {
         let stores: Vec<&NodeView<'_>> = of.holders.iter().map(|n| view.node(*n)).filter(|n| n.keeps()).collect();
         if stores.is_empty() {
             continue;

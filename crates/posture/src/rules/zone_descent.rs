@@ -56,12 +56,12 @@ flows:
   - { id: look, from: customer, to: site, returns: [profile], via: { tls: \"1.3\" } }
 ",
     ],
-    check: Check::Model(check),
+    check: Check::Flows(check),
 };
 
 fn check(view: &View<'_>, _: Date) -> Vec<Found> {
     let mut found = Vec::new();
-    for of in view.flows.iter().filter(|f| !f.flow.via.words.contains_key("transform") && !f.flow.standby) {
+    for of in view.asked_flows().filter(|f| !f.flow.via.words.contains_key("transform") && !f.flow.standby) {
         let down = |from: NodeId, to: NodeId| view.node(to).trust < view.node(from).trust;
         let (sent, to) = if down(of.from, of.to) {
             (falls(view, of, of.to, &of.carries, false), of.to)

@@ -1,0 +1,493 @@
+//! What nouns are linked to, by number and without the model: every reference followed once, every question about one flow
+//! answered once. A change of the model changes the links of what it touches, and one pass over everything fills in again what
+//! it emptied, so that the order is always that of the model.
+use std::collections::HashMap;
+
+use model::{Audit, Auth, Class, Data, Flow, ListenTls, Model, Name, Node, NodeKind, Protocol, Role, Trust};
+
+use crate::{
+    differ::{Difference, Renumbered},
+    view::{DataId, FlowId, NodeId},
+};
+
+/// All links of a model.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Links {
+    pub(crate) nodes: Vec<NodeLinks>,
+    pub(crate) data: Vec<DataLinks>,
+    pub(crate) flows: Vec<FlowLinks>,
+    /// Whether any node rotates its credentials.
+    pub(crate) rotates: bool,
+}
+
+/// Of a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeLinks {
+    /// The trust of its zone.
+    pub trust: Trust,
+    /// Flows to it.
+    pub inbound: Vec<FlowId>,
+    /// Flows from it.
+    pub outbound: Vec<FlowId>,
+    /// Secrets that open it.
+    pub openers: Vec<DataId>,
+    /// What it holds.
+    pub holds: Vec<DataId>,
+    /// What it reads.
+    pub reads: Vec<DataId>,
+    /// The first flow to it of a party in a zone without trust.
+    pub(crate) entry: Option<FlowId>,
+    /// How many of its flows move sensitive data without a record, those to nodes under Ward left out.
+    pub(crate) unrecorded: usize,
+}
+
+/// Of a datum.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DataLinks {
+    /// Nodes that hold it.
+    pub holders: Vec<NodeId>,
+    /// Nodes that read it.
+    pub readers: Vec<NodeId>,
+    /// Flows that carry it.
+    pub carried: Vec<FlowId>,
+    /// Flows that return it.
+    pub returned: Vec<FlowId>,
+    /// Nodes that it opens.
+    pub opens: Vec<NodeId>,
+    /// Data that are copies of it.
+    pub copies: Vec<DataId>,
+    /// What it is a copy of.
+    pub(crate) origin: Option<DataId>,
+}
+
+/// Of a flow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FlowLinks {
+    /// Where from.
+    pub from: NodeId,
+    /// Where to.
+    pub to: NodeId,
+    /// What it carries.
+    pub carries: Vec<DataId>,
+    /// What it returns.
+    pub returns: Vec<DataId>,
+    /// The most sensitive thing it moves, either way.
+    pub worst: Option<DataId>,
+    /// What protects it on the way.
+    pub transit: Transit,
+    /// Whether whoever is asked can tell who asks.
+    pub proven: bool,
+    /// `proven`, or nobody else can ask: it stays on the machine.
+    pub authenticated: bool,
+    /// Whether anybody keeps a record of what passes.
+    pub logged: bool,
+    /// Whether it moves confidential data or worse, beside the credential that opens its target, and nobody keeps a record.
+    pub(crate) unrecorded: bool,
+    /// Both ends under Ward: mutual TLS between sidecars, whatever else is written.
+    pub enforced: bool,
+    /// Whether one end is in a zone without trust.
+    pub crosses_outside: bool,
+}
+
+/// What protects a flow on the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transit {
+    /// It stays on the machine or the private wire.
+    Local,
+    /// TLS 1.2 or later, SSH, mutual TLS.
+    Protected,
+    /// A version of TLS that is broken.
+    Weak,
+    /// Said to be plain; the listener of a gateway where that says so.
+    Plain(Option<usize>),
+    /// Nothing is said.
+    Unstated,
+}
+
+/// What has to be asked again after a change: what changed, what is linked to that, and what is linked to those by a flow
+/// or a secret. No rule and no step looks farther from its subject.
+#[derive(Debug, Default)]
+pub(crate) struct Touched {
+    pub(crate) nodes: Vec<NodeId>,
+    pub(crate) data: Vec<DataId>,
+    pub(crate) flows: Vec<FlowId>,
+}
+
+/// A set of numbers that also remembers them in a list.
+struct Set {
+    has: Vec<bool>,
+    all: Vec<usize>,
+}
+
+impl Set {
+    fn new(count: usize) -> Self {
+        Self { has: vec![false; count], all: Vec::new() }
+    }
+
+    fn add(&mut self, id: usize) {
+        if !std::mem::replace(&mut self.has[id], true) {
+            self.all.push(id);
+        }
+    }
+
+    fn extend(&mut self, ids: impl IntoIterator<Item = usize>) {
+        ids.into_iter().for_each(|id| self.add(id));
+    }
+
+    fn sorted(mut self) -> Vec<usize> {
+        self.all.sort_unstable();
+        self.all
+    }
+}
+
+impl Links {
+    /// Brings the links from the model before the difference to the one after it.
+    pub(crate) fn follow(&mut self, model: &Model, difference: &Difference) -> Touched {
+        let Difference { nodes, data, flows } = difference;
+        let (node_count, data_count, flow_count) = (model.nodes.len(), model.data.len(), model.flows.len());
+        // What is to be filled in again: ends and data of flows that are or were there, what a node has or had, what a datum
+        // opens or opened, and what is or was its origin.
+        let (mut dirty_nodes, mut dirty_data) = (Set::new(node_count), Set::new(data_count));
+        for flow in flows.left.iter().filter_map(|f| self.flows.get(*f)) {
+            dirty_nodes.extend([flow.from, flow.to].into_iter().filter_map(|n| nodes.now(n)));
+            dirty_data.extend(flow.carries.iter().chain(&flow.returns).filter_map(|d| data.now(*d)));
+        }
+        for node in nodes.left.iter().filter_map(|n| self.nodes.get(*n)) {
+            let flows = node.inbound.iter().chain(&node.outbound).filter_map(|f| self.flows.get(*f));
+            dirty_nodes.extend(flows.flat_map(|f| [f.from, f.to]).filter_map(|n| nodes.now(n)));
+            dirty_data.extend(node.holds.iter().chain(&node.reads).chain(&node.openers).filter_map(|d| data.now(*d)));
+        }
+        for datum in data.left.iter().filter_map(|d| self.data.get(*d)) {
+            dirty_nodes
+                .extend(datum.opens.iter().chain(&datum.holders).chain(&datum.readers).filter_map(|n| nodes.now(*n)));
+            dirty_data.extend(datum.origin.iter().chain(&datum.copies).filter_map(|d| data.now(*d)));
+        }
+        self.renumber(difference, [node_count, data_count, flow_count]);
+
+        let names = Names::new(model);
+        let trust = |node: &Node| model.zones.get(&node.zone).map_or(Trust::Low, |z| z.trust);
+        for ((id, node), links) in
+            model.nodes.values().enumerate().zip(&mut self.nodes).filter(|((n, _), _)| nodes.is_new(*n))
+        {
+            links.trust = trust(node);
+            links.holds = names.data(&node.holds);
+            links.reads = names.data(&node.reads);
+            dirty_nodes.add(id);
+            dirty_data.extend(links.holds.iter().chain(&links.reads).copied());
+        }
+        for ((id, datum), links) in
+            model.data.values().enumerate().zip(&mut self.data).filter(|((d, _), _)| data.is_new(*d))
+        {
+            links.opens = datum.opens.iter().filter_map(|n| names.nodes.get(n.as_str()).copied()).collect();
+            links.origin = datum.copy_of.as_ref().and_then(|n| names.data.get(n.as_str()).copied());
+            dirty_data.add(id);
+            dirty_data.extend(links.origin);
+            dirty_nodes.extend(links.opens.iter().copied());
+        }
+        for id in flows.new.iter().copied() {
+            let (Some(flow), Some(links)) = (model.flows.get(id), self.flows.get_mut(id)) else { continue };
+            // The model has no flow to nowhere: every reference was checked when it was loaded.
+            let end = |name: &Name| names.nodes.get(name.as_str()).copied().unwrap_or_default();
+            (links.from, links.to) = (end(&flow.from), end(&flow.to));
+            links.carries = names.data(&flow.carries);
+            links.returns = names.data(&flow.returns);
+            dirty_nodes.extend([links.from, links.to]);
+            dirty_data.extend(links.carries.iter().chain(&links.returns).copied());
+        }
+        for datum in &data.new {
+            dirty_nodes.extend(self.data[*datum].opens.iter().copied());
+        }
+        for (id, node) in self.nodes.iter().enumerate() {
+            if node.holds.iter().chain(&node.reads).any(|d| data.is_new(*d)) {
+                dirty_nodes.add(id);
+            }
+        }
+
+        let mut dirty_flows = Set::new(flow_count);
+        for (id, flow) in self.flows.iter().enumerate() {
+            let (ends, moved) = ([flow.from, flow.to], || flow.carries.iter().chain(&flow.returns));
+            let changed = flows.is_new(id)
+                || ends.iter().any(|n| nodes.is_new(*n))
+                || !data.new.is_empty() && moved().any(|d| data.is_new(*d));
+            if changed {
+                dirty_flows.add(id);
+                dirty_nodes.extend(ends);
+            }
+        }
+        let written: Vec<&Node> = model.nodes.values().collect();
+        let classes: Vec<Class> = model.data.values().map(effective).collect();
+        let secrets: Vec<bool> = model.data.values().map(|d| d.class == Class::Secret).collect();
+        for id in &dirty_flows.all {
+            let links = &mut self.flows[*id];
+            let [from, to] = [links.from, links.to].map(|n| self.nodes[n].trust);
+            let target = links.to;
+            let opens = |d: &&DataId| self.data[**d].opens.contains(&target);
+            let shows = |d: &DataId| secrets[*d] && self.data[*d].opens.contains(&target);
+            links.look(&model.flows[*id], written[links.from], written[target], &classes, shows);
+            let moved = links.carries.iter().chain(&links.returns).filter(|d| !opens(d));
+            links.unrecorded = !links.logged && moved.into_iter().any(|d| classes[*d] >= Class::Confidential);
+            links.crosses_outside = from == Trust::None || to == Trust::None;
+        }
+        self.fill(model, &written, &dirty_nodes, &dirty_data);
+        let rotates = written.iter().any(|n| n.rotates == Some(true));
+        if std::mem::replace(&mut self.rotates, rotates) != rotates {
+            // Rules about secrets ask for it wherever it is.
+            dirty_data.extend(0..data_count);
+        }
+        self.touched(difference, &dirty_nodes, dirty_data, dirty_flows)
+    }
+
+    /// Gives everything its new number; what is gone goes.
+    fn renumber(&mut self, difference: &Difference, [node_count, data_count, flow_count]: [usize; 3]) {
+        let Difference { nodes, data, flows } = difference;
+        if [nodes, data, flows].iter().any(|r| r.moved.is_some()) {
+            for node in &mut self.nodes {
+                flows.all_now(&mut node.inbound);
+                flows.all_now(&mut node.outbound);
+                data.all_now(&mut node.openers);
+                data.all_now(&mut node.holds);
+                data.all_now(&mut node.reads);
+                node.entry = node.entry.and_then(|f| flows.now(f));
+            }
+            for datum in &mut self.data {
+                nodes.all_now(&mut datum.holders);
+                nodes.all_now(&mut datum.readers);
+                flows.all_now(&mut datum.carried);
+                flows.all_now(&mut datum.returned);
+                nodes.all_now(&mut datum.opens);
+                data.all_now(&mut datum.copies);
+                datum.origin = datum.origin.and_then(|d| data.now(d));
+            }
+            for flow in &mut self.flows {
+                // An end that is gone takes the flow with it; what stays has both.
+                flow.from = nodes.now(flow.from).unwrap_or_default();
+                flow.to = nodes.now(flow.to).unwrap_or_default();
+                data.all_now(&mut flow.carries);
+                data.all_now(&mut flow.returns);
+                flow.worst = flow.worst.and_then(|d| data.now(d));
+            }
+        }
+        let node = NodeLinks {
+            trust: Trust::Low,
+            inbound: Vec::new(),
+            outbound: Vec::new(),
+            openers: Vec::new(),
+            holds: Vec::new(),
+            reads: Vec::new(),
+            entry: None,
+            unrecorded: 0,
+        };
+        let flow = FlowLinks {
+            from: 0,
+            to: 0,
+            carries: Vec::new(),
+            returns: Vec::new(),
+            worst: None,
+            transit: Transit::Unstated,
+            proven: false,
+            authenticated: false,
+            logged: false,
+            unrecorded: false,
+            enforced: false,
+            crosses_outside: false,
+        };
+        nodes.place(&mut self.nodes, node_count, &node);
+        data.place(&mut self.data, data_count, &DataLinks::default());
+        flows.place(&mut self.flows, flow_count, &flow);
+    }
+
+    /// Empties the lists of what is dirty, and fills them in the order of the model.
+    fn fill(&mut self, model: &Model, written: &[&Node], dirty_nodes: &Set, dirty_data: &Set) {
+        for id in &dirty_nodes.all {
+            let node = &mut self.nodes[*id];
+            node.inbound.clear();
+            node.outbound.clear();
+            node.openers.clear();
+            node.entry = None;
+            node.unrecorded = 0;
+        }
+        for id in &dirty_data.all {
+            let datum = &mut self.data[*id];
+            for list in [&mut datum.holders, &mut datum.readers, &mut datum.carried, &mut datum.returned] {
+                list.clear();
+            }
+            datum.copies.clear();
+        }
+        let any_data = !dirty_data.all.is_empty();
+        for (id, flow) in self.flows.iter().enumerate() {
+            let counts = flow.unrecorded && !written[flow.to].under_ward();
+            for end in [flow.from, flow.to].into_iter().filter(|n| counts && dirty_nodes.has[*n]) {
+                self.nodes[end].unrecorded += 1;
+            }
+            if dirty_nodes.has[flow.from] {
+                self.nodes[flow.from].outbound.push(id);
+            }
+            if dirty_nodes.has[flow.to] {
+                let outsider = self.nodes[flow.from].trust == Trust::None;
+                let target = &mut self.nodes[flow.to];
+                target.inbound.push(id);
+                if outsider && !model.flows[id].standby && target.entry.is_none() {
+                    target.entry = Some(id);
+                }
+            }
+            if any_data {
+                for datum in flow.carries.iter().filter(|d| dirty_data.has[**d]) {
+                    self.data[*datum].carried.push(id);
+                }
+                for datum in flow.returns.iter().filter(|d| dirty_data.has[**d]) {
+                    self.data[*datum].returned.push(id);
+                }
+            }
+        }
+        for (id, node) in self.nodes.iter().enumerate() {
+            node.holds.iter().filter(|d| dirty_data.has[**d]).for_each(|d| self.data[*d].holders.push(id));
+            node.reads.iter().filter(|d| dirty_data.has[**d]).for_each(|d| self.data[*d].readers.push(id));
+        }
+        for id in 0..self.data.len() {
+            for node in self.data[id].opens.iter().filter(|n| dirty_nodes.has[**n]) {
+                self.nodes[*node].openers.push(id);
+            }
+            if let Some(origin) = self.data[id].origin.filter(|d| dirty_data.has[*d]) {
+                self.data[origin].copies.push(id);
+            }
+        }
+    }
+
+    fn touched(&self, difference: &Difference, dirty: &Set, dirty_data: Set, mut flows: Set) -> Touched {
+        let (mut nodes, mut data) = (Set::new(self.nodes.len()), dirty_data);
+        for node in &dirty.all {
+            let of = &self.nodes[*node];
+            nodes.add(*node);
+            flows.extend(of.inbound.iter().chain(&of.outbound).copied());
+            nodes.extend(of.openers.iter().flat_map(|d| self.data[*d].holders.iter().copied()));
+        }
+        for flow in &flows.all {
+            let of = &self.flows[*flow];
+            nodes.extend([of.from, of.to]);
+            data.extend(of.carries.iter().chain(&of.returns).copied());
+        }
+        for node in &nodes.all {
+            let of = &self.nodes[*node];
+            data.extend(of.holds.iter().chain(&of.reads).chain(&of.openers).copied());
+        }
+        for datum in difference.data.new.iter().chain(&data.all.clone()) {
+            data.extend(self.data[*datum].origin);
+        }
+        Touched { nodes: nodes.sorted(), data: data.sorted(), flows: flows.sorted() }
+    }
+}
+
+impl FlowLinks {
+    fn look(&mut self, flow: &Flow, from: &Node, to: &Node, classes: &[Class], shows: impl Fn(&DataId) -> bool) {
+        let both = self.carries.iter().chain(&self.returns);
+        self.worst = both.copied().max_by_key(|d| classes.get(*d));
+        self.transit = transit(flow, from, to);
+        // Who shows a secret that opens the target has proven something, unless the target asks for nothing.
+        let asked = word(flow, "auth").as_deref() != Some("none") && to.auth != Some(Auth::None);
+        self.proven = proven(flow, from, to) || asked && self.carries.iter().any(shows);
+        self.authenticated = self.proven || says(flow, "local");
+        self.logged = logged(flow, from, to);
+        self.enforced = from.under_ward() && to.under_ward();
+    }
+}
+
+/// Numbers by name.
+struct Names<'m> {
+    nodes: HashMap<&'m str, NodeId>,
+    data: HashMap<&'m str, DataId>,
+}
+
+impl<'m> Names<'m> {
+    fn new(model: &'m Model) -> Self {
+        Self {
+            nodes: model.nodes.keys().map(Name::as_str).zip(0..).collect(),
+            data: model.data.keys().map(Name::as_str).zip(0..).collect(),
+        }
+    }
+
+    fn data(&self, names: &[Name]) -> Vec<DataId> {
+        names.iter().filter_map(|n| self.data.get(n.as_str()).copied()).collect()
+    }
+}
+
+impl Renumbered {
+    fn all_now(&self, ids: &mut Vec<usize>) {
+        if self.moved.is_some() {
+            ids.retain_mut(|id| self.now(*id).map(|now| *id = now).is_some());
+        }
+    }
+
+    /// Puts each thing where its new number is, and an empty one where a new thing is.
+    pub(crate) fn place<T: Clone>(&self, things: &mut Vec<T>, count: usize, empty: &T) {
+        if let Some(moved) = &self.moved {
+            let old = std::mem::replace(things, vec![empty.clone(); count]);
+            for (thing, now) in old.into_iter().zip(moved) {
+                if let Some(place) = now.and_then(|now| things.get_mut(now)) {
+                    *place = thing;
+                }
+            }
+        }
+        things.resize(count, empty.clone());
+    }
+}
+
+/// A word of `via` as text, however YAML read it: `1.2` is a number there.
+fn word<'f>(flow: &'f Flow, key: &str) -> Option<std::borrow::Cow<'f, str>> {
+    let value = flow.via.words.get(key)?;
+    Some(value.as_str().map_or_else(|| value.to_string().into(), Into::into))
+}
+
+fn says(flow: &Flow, key: &str) -> bool {
+    word(flow, key).is_some_and(|w| !matches!(&*w, "false" | "none" | "null"))
+}
+
+fn transit(flow: &Flow, from: &Node, to: &Node) -> Transit {
+    if from.under_ward() && to.under_ward() && to.role != Some(Role::Gateway) {
+        return Transit::Protected;
+    }
+    if to.role == Some(Role::Gateway) {
+        let used = |port: u16| flow.via.port.is_none_or(|p| p == port);
+        let plain = to.listen.iter().position(|l| used(l.port) && l.tls == ListenTls::None);
+        return plain.map_or(Transit::Protected, |listener| Transit::Plain(Some(listener)));
+    }
+    if says(flow, "mtls") || says(flow, "ssh") {
+        return Transit::Protected;
+    }
+    if says(flow, "local") {
+        return Transit::Local;
+    }
+    match word(flow, "tls").as_deref() {
+        Some("none" | "false") => Transit::Plain(None),
+        Some("1.0" | "1.1") => Transit::Weak,
+        Some(_) => Transit::Protected,
+        None => {
+            let mut used = to.serves.iter().filter(|s| flow.via.port.is_none_or(|p| p == s.port)).peekable();
+            match used.peek().is_some() && used.all(|s| s.protocol == Protocol::Tls) {
+                true => Transit::Protected,
+                false => Transit::Unstated,
+            }
+        }
+    }
+}
+
+fn proven(flow: &Flow, from: &Node, to: &Node) -> bool {
+    if from.under_ward() && to.under_ward() || to.kind == NodeKind::Party {
+        return true;
+    }
+    if word(flow, "auth").as_deref() == Some("none") {
+        return false;
+    }
+    let proves = |auth: Option<Auth>| auth.is_some_and(|a| a != Auth::None);
+    let by_flow = ["auth", "mtls", "ssh"].iter().any(|w| says(flow, w)) || flow.via.jwt.is_some();
+    let by_node = proves(to.auth) || to.guards.iter().any(|g| g == "oidc" || g == "mfa");
+    by_flow || by_node || from.kind == NodeKind::Party && proves(from.auth)
+}
+
+fn logged(flow: &Flow, from: &Node, to: &Node) -> bool {
+    let recorded = flow.via.audit.is_some_and(|a| a >= Audit::High) && to.under_ward();
+    recorded || from.logs == Some(true) || to.logs == Some(true)
+}
+/// The class of a datum; one that asks for encryption is confidential at least.
+pub(crate) fn effective(datum: &Data) -> Class {
+    if datum.encrypt_required { datum.class.max(Class::Confidential) } else { datum.class }
+}

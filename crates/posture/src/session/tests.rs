@@ -1,0 +1,322 @@
+//! After whatever changes, a session says what grading from scratch says.
+use std::{sync::Arc, time::Duration};
+
+use model::{
+    AtRest, Audit, Auth, Class, Data, Flow, Listen, ListenTls, Mode, Model, Name, Node, NodeKind, Role, Run,
+    SourceFile, Trust, Waiver, load::text::Text,
+};
+use proptest::prelude::*;
+use time::{Date, macros::date};
+
+use super::Session;
+use crate::{Finding, Input, Path, RULES, grade};
+
+const TODAY: Date = date!(2026 - 11 - 22);
+
+/// A little of everything.
+const SMALL: &str = r#"
+zones: { internet: { trust: none }, edge: { region: eu }, inside: { in: edge, trust: high } }
+data:
+  order: { class: internal }
+  card: { class: restricted, residency: [eu] }
+  backup: { class: confidential, copy_of: card }
+  profile: { class: confidential, about: child }
+  key: { class: secret, opens: [orders-db], ttl: 1h }
+  token: { class: secret, opens: [control] }
+  image: { class: internal, of: image }
+  lines: { class: internal, of: log }
+  alert: { class: internal, of: alert }
+nodes:
+  stranger: { kind: party, zone: internet, hostile: true }
+  customer: { kind: party, zone: internet, auth: password }
+  site: { kind: service, zone: edge, exposed_to: [internet], reads: [order] }
+  orders: { kind: service, zone: inside, holds: [key], logs: true }
+  orders-db: { kind: store, zone: inside, auth: password, holds: [card, profile] }
+  bucket: { kind: store, zone: inside, auth: none, holds: [backup] }
+  control: { kind: service, zone: inside, privilege: admin, auth: token }
+  watcher: { kind: service, zone: inside }
+flows:
+  - { id: shop, from: customer, to: site, carries: [order, card], returns: [order], via: { tls: "1.3" } }
+  - { id: place, from: site, to: orders, carries: [order, card] }
+  - { id: save, from: orders, to: orders-db, carries: [card, key], returns: [profile], via: { tls: none } }
+  - { id: nightly, from: orders-db, to: bucket, carries: [backup], via: { tls: "1.3" } }
+  - { id: tell, from: orders, to: watcher, carries: [lines] }
+  - { id: warn, from: watcher, to: control, carries: [alert] }
+  - { id: deploy, from: control, to: orders, carries: [image], via: { mtls: true } }
+"#;
+
+fn text(model: &str) -> Text {
+    let text = if model.contains("\nward: 1") || model.starts_with("ward: 1") {
+        model.to_owned()
+    } else {
+        format!("ward: 1\nmodel: example\n{}", model.trim_start())
+    };
+    Text::new(vec![SourceFile { name: "ward.yaml".to_owned(), text }])
+}
+
+fn model(text: &Text) -> Model {
+    let loaded = model::load(text.files());
+    loaded.model.unwrap_or_else(|| panic!("{}\n{:#?}", text.files()[0].text, loaded.diagnostics))
+}
+
+/// Models to begin with: all examples, and those of the rules.
+fn models() -> Vec<Text> {
+    let examples = [
+        include_str!("../../../../examples/tasky/current/ward.yaml"),
+        include_str!("../../../../examples/tasky/secure/ward.yaml"),
+        include_str!("../../../../examples/shop/ward.yaml"),
+        include_str!("../../../../examples/mtls-mesh/ward.yaml"),
+        include_str!("../../../../examples/ai-spm/ward.yaml"),
+        include_str!("../../../../examples/guardian/ward.yaml"),
+    ];
+    let small = std::iter::repeat_n(SMALL, 12);
+    small.chain(examples).chain(RULES.iter().map(|r| r.example)).map(text).collect()
+}
+
+fn said(session: &Session) -> (Vec<Finding>, Vec<Path>) {
+    (session.findings().cloned().collect(), session.paths().to_vec())
+}
+
+/// One change of a model, of which the numbers choose what and where.
+type Change = (usize, usize, usize, usize);
+
+const KINDS: usize = 38;
+
+fn name(text: &str) -> Name {
+    Name::try_from(text.to_owned()).unwrap()
+}
+
+fn pick<T: Clone>(all: impl IntoIterator<Item = T>, at: usize) -> Option<T> {
+    let all: Vec<T> = all.into_iter().collect();
+    (!all.is_empty()).then(|| all[at % all.len()].clone())
+}
+
+/// Takes it out where it is, puts it in where it is not.
+fn turn(list: &mut Vec<Name>, name: &Name) {
+    match list.iter().position(|n| n == name) {
+        Some(at) => drop(list.remove(at)),
+        None => list.push(name.clone()),
+    }
+}
+
+fn change(model: &mut Model, (kind, a, b, c): Change) {
+    let (Some(a_node), Some(b_node)) = (pick(model.nodes.keys().cloned(), a), pick(model.nodes.keys().cloned(), b))
+    else {
+        return;
+    };
+    let zone = pick(model.zones.keys().cloned(), b).unwrap();
+    let datum = pick(model.data.keys().cloned(), b);
+    let auths = [
+        None,
+        Some(Auth::None),
+        Some(Auth::Password),
+        Some(Auth::Key),
+        Some(Auth::Token),
+        Some(Auth::Mtls),
+        Some(Auth::Iam),
+    ];
+    if let Some(node) = model.nodes.get_mut(&a_node) {
+        match kind {
+            0 => node.auth = auths[b % auths.len()],
+            1 => node.at_rest = [None, Some(AtRest::None), Some(AtRest::Encoding), Some(AtRest::Kms)][b % 4],
+            2 => node.logs = [None, Some(true), Some(false)][b % 3],
+            3 => {
+                node.guards = [vec![], vec!["waf"], vec!["mfa"], vec!["rate", "oidc"]][b % 4]
+                    .iter()
+                    .map(|g| (*g).to_owned())
+                    .collect()
+            }
+            4 => turn(&mut node.exposed_to, &zone),
+            5 => node.admin = !node.admin,
+            6 => node.port = if node.port.is_some() { None } else { Some(22) },
+            7 => node.hostile = !node.hostile,
+            8 => {
+                node.run = match node.run {
+                    Some(_) => None,
+                    None => Some(Run { command: vec!["./run".to_owned()], env: [].into(), user: None, replicas: 1 }),
+                }
+            }
+            9 => datum.iter().for_each(|d| turn(&mut node.holds, d)),
+            10 => datum.iter().for_each(|d| turn(&mut node.reads, d)),
+            11 => node.kind = [NodeKind::Party, NodeKind::Service, NodeKind::Store][b % 3],
+            12 => node.zone = zone.clone(),
+            13 => node.rotates = [None, Some(true)][b % 2],
+            14 => {
+                let tls = if c % 2 == 0 { ListenTls::None } else { ListenTls::Auto };
+                (node.role, node.listen) = match b % 2 {
+                    0 => (None, Vec::new()),
+                    _ => (Some(Role::Gateway), vec![Listen { port: 443, hosts: Vec::new(), tls }]),
+                };
+            }
+            15 => node.stakeholder = [None, Some("media".to_owned())][b % 2].clone(),
+            _ => {}
+        }
+    }
+    if let Some(of) = pick(model.data.keys().cloned(), a).and_then(|n| model.data.get_mut(&n)) {
+        match kind {
+            16 => {
+                of.class =
+                    [Class::Public, Class::Internal, Class::Confidential, Class::Restricted, Class::Secret][b % 5]
+            }
+            17 => turn(&mut of.opens, &b_node),
+            18 => of.ttl = [None, Some(Duration::from_secs(3_600)), Some(Duration::from_secs(400 * 86_400))][b % 3],
+            19 => of.copy_of = datum.clone().filter(|_| c % 3 > 0),
+            20 => of.about = [None, Some("child".to_owned())][b % 2].clone(),
+            21 => {
+                let kinds = ["image", "log", "alert", "policy", "private-key", "response"];
+                of.of = Some(kinds[b % kinds.len()].to_owned()).filter(|_| c % 4 > 0);
+            }
+            22 => of.residency = [vec![], vec!["eu".to_owned()], vec!["us".to_owned()]][b % 3].clone(),
+            23 => of.audit = [None, Some(Audit::High), Some(Audit::Strict)][b % 3],
+            24 => of.encrypt_required = !of.encrypt_required,
+            _ => {}
+        }
+    }
+    let at = a % model.flows.len().max(1);
+    if let Some(flow) = model.flows.get_mut(at) {
+        match kind {
+            25 => {
+                let words = [
+                    ("tls", "none"),
+                    ("tls", "1.3"),
+                    ("tls", "1.1"),
+                    ("auth", "none"),
+                    ("transform", "k5"),
+                    ("auth", "jwt"),
+                ];
+                let (word, value) = words[b % words.len()];
+                flow.via.words.insert(word.to_owned(), value.into());
+            }
+            26 => {
+                let (word, value) = [("local", true), ("local", false), ("mtls", true), ("ssh", true)][b % 4];
+                flow.via.words.insert(word.to_owned(), value.into());
+            }
+            27 => flow.via.words.clear(),
+            28 => flow.standby = !flow.standby,
+            29 => datum.iter().for_each(|d| turn(&mut flow.carries, d)),
+            30 => datum.iter().for_each(|d| turn(&mut flow.returns, d)),
+            31 => flow.via.audit = [None, Some(Audit::High), Some(Audit::Strict)][b % 3],
+            32 => (flow.from, flow.to) = (flow.to.clone(), flow.from.clone()),
+            _ => {}
+        }
+    }
+    match kind {
+        33 if c % 2 == 0 => drop((!model.flows.is_empty()).then(|| model.flows.remove(at))),
+        33 => {
+            let id = name(&format!("new-{a}-{b}"));
+            if a_node != b_node && model.flows.iter().all(|f| f.id != id) {
+                let data = || datum.clone().into_iter().collect::<Vec<_>>();
+                let (carries, returns) = if c % 4 == 1 { (data(), Vec::new()) } else { (Vec::new(), data()) };
+                let flow = Flow {
+                    id,
+                    from: a_node,
+                    to: b_node,
+                    carries,
+                    returns,
+                    schedule: None,
+                    standby: false,
+                    via: model::Via::default(),
+                };
+                model.flows.insert(c % (model.flows.len() + 1), flow);
+            }
+        }
+        34 if c % 2 == 0 => remove_node(model, &a_node),
+        34 => {
+            let node = Node { hostile: false, ..model.nodes[&a_node].clone() };
+            model.nodes.insert(name(&format!("{}{b}", ["a", "m", "z"][c % 3])), node);
+        }
+        35 if c % 2 == 0 => datum.iter().for_each(|d| remove_datum(model, d)),
+        35 => {
+            if let Some(like) = datum.and_then(|d| model.data.get(&d)).cloned() {
+                model.data.insert(name(&format!("{}{a}", ["a", "m", "z"][c % 3])), Data { copy_of: None, ..like });
+            }
+        }
+        36 if c % 2 == 0 => drop(model.waivers.pop()),
+        36 => {
+            let accepts = match c % 3 {
+                0 => format!("*@{a_node}"),
+                1 => format!("{}@*", RULES[b % RULES.len()].id),
+                _ => format!("{}@{a_node}", RULES[b % RULES.len()].id),
+            };
+            let until = if a % 5 == 0 { date!(2026 - 01 - 01) } else { date!(2027 - 01 - 01) };
+            let id = format!("W-{}", model.waivers.len());
+            model.waivers.push(Waiver { id, accepts, why: "a test".to_owned(), owner: "team".to_owned(), until });
+        }
+        37 => match c % 4 {
+            0 => model.mesh.mode = if a % 2 == 0 { Mode::DryRun } else { Mode::Enforce },
+            1 => model.mesh.svid_ttl = Duration::from_secs(3_600 * if a % 2 == 0 { 24 } else { 100 }),
+            2 => model.flows.rotate_left(at),
+            _ => {
+                if let Some(zone) = model.zones.get_mut(&zone) {
+                    zone.trust = [Trust::None, Trust::Low, Trust::High][a % 3];
+                }
+            }
+        },
+        _ => {}
+    }
+}
+
+fn remove_node(model: &mut Model, node: &Name) {
+    if model.nodes.len() < 2 {
+        return;
+    }
+    model.nodes.remove(node);
+    model.flows.retain(|f| f.from != *node && f.to != *node);
+    model.data.values_mut().for_each(|d| d.opens.retain(|n| n != node));
+}
+
+fn remove_datum(model: &mut Model, datum: &Name) {
+    model.data.remove(datum);
+    for node in model.nodes.values_mut() {
+        node.holds.retain(|d| d != datum);
+        node.reads.retain(|d| d != datum);
+    }
+    for flow in &mut model.flows {
+        flow.carries.retain(|d| d != datum);
+        flow.returns.retain(|d| d != datum);
+    }
+    for other in model.data.values_mut() {
+        other.copy_of = other.copy_of.take().filter(|d| d != datum);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn after_any_changes_as_from_scratch(
+        begin in 0..1_000usize,
+        steps in prop::collection::vec(
+            prop::collection::vec((0..KINDS, 0..64usize, 0..64usize, 0..12usize), 1..4), 1..8),
+    ) {
+        let mut now = model(&pick(models(), begin).unwrap());
+        let mut session = Session::new(Arc::new(now.clone()), None, TODAY);
+        for changes in steps {
+            for one in &changes {
+                change(&mut now, *one);
+            }
+            let next = Arc::new(now.clone());
+            session.next(Arc::clone(&next), None);
+            let scratch = Session::new(Arc::clone(&next), None, TODAY);
+            prop_assert_eq!(said(&session), said(&scratch), "after {:?}", changes);
+        }
+        prop_assert_eq!(said(&session).0, grade(Input { model: &now, text: None, today: TODAY }));
+    }
+}
+
+#[test]
+fn every_mend_of_every_example_as_from_scratch() {
+    for text in models() {
+        let first = Arc::new(model(&text));
+        let mut session = Session::new(Arc::clone(&first), Some(&text), TODAY);
+        let before = said(&session);
+        for finding in &before.0 {
+            let Ok(after) = text.changed(&finding.fix.changes) else { continue };
+            let Some(next) = model::load(after.files()).model.map(Arc::new) else { continue };
+            session.next(Arc::clone(&next), Some(&after));
+            assert_eq!(said(&session), said(&Session::new(next, Some(&after), TODAY)), "{}", finding.id);
+            session.next(Arc::clone(&first), Some(&text));
+            assert_eq!(said(&session), before, "{} and back", finding.id);
+        }
+    }
+}
