@@ -168,7 +168,7 @@ pub(super) fn duration_text(time: Duration) -> String {
         return format!("{}ms", time.as_millis());
     }
     let units = [(24 * 60 * 60, 'd'), (60 * 60, 'h'), (60, 'm')];
-    let fits = units.into_iter().find(|(unit, _)| seconds > 0 && seconds % unit == 0);
+    let fits = units.into_iter().find(|(unit, _)| seconds > 0 && seconds.is_multiple_of(*unit));
     fits.map_or_else(|| format!("{seconds}s"), |(unit, word)| format!("{}{word}", seconds / unit))
 }
 
