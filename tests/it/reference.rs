@@ -125,6 +125,26 @@ fn rules_of_posture() {
     check("docs/posture.md", "rules", &text);
 }
 
+#[test]
+fn frameworks_of_compliance() {
+    let mut rows = String::new();
+    let mut tested = String::new();
+    for framework in posture::Framework::ALL {
+        let table = framework.table();
+        let rules = table.clauses.iter().filter(|c| c.tested).count();
+        let (id, all) = (framework.as_str(), table.clauses.len());
+        rows += &format!("| `{id}` | {}, {} | {all} | {rules} | {} |\n", table.name, table.version, all - rules);
+        for clause in table.clauses.iter().filter(|c| c.tested) {
+            let rules: Vec<String> = framework.rules(clause.id).map(|r| format!("`{}`", r.id)).collect();
+            tested += &format!("| `{id}:{}` | {} | {} |\n", clause.id, clause.title, rules.join(", "));
+        }
+    }
+    let head = "| framework | name and edition | controls | tested by rules | manual |\n|---|---|---:|---:|---:|\n";
+    check("docs/compliance.md", "frameworks", &format!("{head}{rows}"));
+    let head = "| control | what it is called here | tested by |\n|---|---|---|\n";
+    check("docs/compliance.md", "tested controls", &format!("{head}{tested}"));
+}
+
 /// What stands in `path` between the marks of `section` must be `generated`.
 fn check(path: &str, section: &str, generated: &str) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join(path);
