@@ -12,9 +12,13 @@ use policy::Matcher;
 use rights::Rights;
 use stores::Store;
 
+mod buckets;
 mod compute;
+mod databases;
 mod entries;
 mod known;
+mod machines;
+mod managed;
 mod network;
 mod plan;
 mod policy;
@@ -53,6 +57,8 @@ struct Import<'p, 'd> {
     matcher: Matcher,
     /// The node that stands for a resource.
     nodes: HashMap<usize, String>,
+    /// What a machine serves, where the machine itself is a login.
+    pages: HashMap<String, String>,
     /// The nodes in a security group, or of a cluster.
     members: HashMap<usize, Vec<String>>,
     /// Nodes with the rules of their security groups.
@@ -80,6 +86,7 @@ impl<'p, 'd> Import<'p, 'd> {
             network: Network::new(plan),
             matcher: Matcher::default(),
             nodes: HashMap::new(),
+            pages: HashMap::new(),
             members: HashMap::new(),
             guarded: Vec::new(),
             stores: Vec::new(),

@@ -85,7 +85,7 @@ impl Import<'_, '_> {
             }
             if of.kind == "aws_elb" {
                 for instance in plan.find(id, &["instances"], &["aws_instance"]) {
-                    if let Some(to) = self.nodes.get(&instance).cloned() {
+                    if let Some(to) = self.nodes.get(&instance).map(|n| self.pages.get(n).unwrap_or(n).clone()) {
                         self.sends(&name, &to, "it passes requests on");
                     }
                 }
@@ -183,7 +183,8 @@ impl Import<'_, '_> {
                 found.push(id);
             }
         }
-        let mut nodes: Vec<String> = found.iter().filter_map(|id| self.nodes.get(id).cloned()).collect();
+        let mut nodes: Vec<String> =
+            found.iter().filter_map(|id| self.nodes.get(id)).map(|n| self.pages.get(n).unwrap_or(n).clone()).collect();
         nodes.sort_unstable();
         nodes.dedup();
         if nodes.is_empty() {

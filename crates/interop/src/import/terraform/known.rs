@@ -81,7 +81,13 @@ const READ: [&str; 76] = [
 ];
 
 /// The same, of access and of what watches.
-const READ_TOO: [&str; 32] = [
+const READ_TOO: [&str; 38] = [
+    "aws_elasticsearch_domain",
+    "aws_elasticsearch_domain_policy",
+    "aws_opensearch_domain",
+    "aws_opensearch_domain_policy",
+    "aws_neptune_cluster",
+    "aws_neptune_cluster_instance",
     "aws_wafv2_web_acl_association",
     "aws_wafregional_web_acl_association",
     "aws_api_gateway_rest_api",
@@ -117,7 +123,11 @@ const READ_TOO: [&str; 32] = [
 ];
 
 /// Nothing of them is a node or a flow, nor says how one is kept.
-const SILENT: [&str; 70] = [
+const SILENT: [&str; 74] = [
+    "aws_network_interface",
+    "aws_ebs_snapshot",
+    "aws_ecr_repository",
+    "aws_neptune_cluster_snapshot",
     "aws_kms_key",
     "aws_kms_alias",
     "aws_kms_key_policy",

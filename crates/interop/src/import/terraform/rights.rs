@@ -3,6 +3,7 @@ use std::collections::HashMap;
 
 use super::{
     Import,
+    managed::managed,
     plan::Plan,
     policy::{self, Can, Document, Statement, Target},
 };
@@ -187,7 +188,7 @@ impl Import<'_, '_> {
         for arn in plan.get(id).texts(&[key]) {
             if let Some(name) = arn.split(":iam::aws:policy/").nth(1) {
                 let name = name.rsplit('/').next().unwrap_or(name);
-                all.push(policy::managed(name).map_or(Given::Strange, |s| Given::Document(Document::Known(s))));
+                all.push(managed(name).map_or(Given::Strange, |s| Given::Document(Document::Known(s))));
             } else if plan.named(arn).is_empty() {
                 all.push(Given::Strange);
             }
