@@ -182,6 +182,18 @@ fn source(name: &str, bytes: Vec<u8>) -> anyhow::Result<SourceFile> {
 fn write(dir: &Path, text: &str, force: bool) -> anyhow::Result<()> {
     fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
     let path = dir.join("ward.yaml");
+    // All YAML of a directory is the model's: beside what was imported it would be refused.
+    let mut files = model_dir::read(dir)?;
+    files.retain(|f| f.name != "ward.yaml");
+    files.push(SourceFile { name: "ward.yaml".to_owned(), text: text.to_owned() });
+    if let Some(error) = model::load(&files).diagnostics.iter().find(|d| d.severity == model::Severity::Error) {
+        let other = dir.join(&error.file);
+        bail!(
+            "{} lies in the same directory and is no part of a model ({}): write to a directory of its own",
+            other.display(),
+            error.message
+        );
+    }
     let mut options = OpenOptions::new();
     options.write(true);
     // Creating and checking are one step, so that nothing written meanwhile is lost.

@@ -99,7 +99,7 @@ pub enum ImportError {
         why: String,
     },
     /// What was read has no node.
-    #[error("nothing in {0} is a node or a flow: there is nothing to make a model of")]
+    #[error("nothing to make a model of: {0}")]
     Nothing(String),
     /// More than a model may have.
     #[error("this has {0} {1}, and a model may have {NOUNS_MAX} zones, data, nodes or flows each: import it in parts")]
@@ -191,7 +191,14 @@ pub fn import_as(files: &[SourceFile], format: Option<Format>, name: Option<&str
         return Err(ImportError::TooLong(written.text.len()));
     }
     if written.nouns[2] == 0 {
-        return Err(ImportError::Nothing(names.join(", ")));
+        let told: Vec<String> =
+            written.left_out.iter().take(3).map(|l| format!("{}: {} ({})", l.place, l.what, l.why)).collect();
+        let why = format!("{} has no node and no flow", names.join(", "));
+        return Err(ImportError::Nothing(if told.is_empty() {
+            why
+        } else {
+            format!("{why}; left out: {}", told.join("; "))
+        }));
     }
     let loaded = model::load(&[SourceFile { name: "ward.yaml".to_owned(), text: written.text.clone() }]);
     if let Some(error) = loaded.diagnostics.iter().find(|d| d.severity == Severity::Error) {
@@ -248,6 +255,7 @@ fn read(file: &SourceFile, wanted: Option<Format>) -> Result<(Format, Vec<Docume
         Some(b'{' | b'[') => match Tree::json(&file.text) {
             Ok(tree) => vec![tree],
             // A flow mapping of YAML begins so too.
+            Err(error) if file.name.ends_with(".json") => return Err(broken(error)),
             Err(error) => Tree::yaml(&file.text).map_err(|_| broken(error))?,
         },
         _ => match Tree::yaml(&file.text) {

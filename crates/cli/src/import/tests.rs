@@ -36,6 +36,16 @@ fn a_model_is_written_once_and_over_another_only_with_force() {
 }
 
 #[test]
+fn a_model_is_not_written_beside_yaml_that_is_none() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("compose.yaml");
+    fs::write(&file, "services:\n  web: { image: nginx }\n").unwrap();
+    let error = run(Args { out: Some(dir.path().to_owned()), ..args(&[&file]) }).unwrap_err().to_string();
+    assert!(error.contains("compose.yaml lies in the same directory"), "{error}");
+    assert!(!dir.path().join("ward.yaml").exists());
+}
+
+#[test]
 fn of_a_directory_only_what_is_something_is_read() {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir_all(dir.path().join("docs/.git")).unwrap();

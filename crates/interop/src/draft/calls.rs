@@ -32,7 +32,12 @@ impl Draft {
             }
         }
         for call in std::mem::take(&mut self.calls) {
-            let Some(to) = self.answering(&call).or_else(|| self.outside(&call)) else {
+            let known = self.answering(&call);
+            let is_outside = known.is_none()
+                || known
+                    .as_ref()
+                    .is_some_and(|to| self.find(Kind::Node, &host_key(&call)).is_some_and(|n| n.name() == to));
+            let Some(to) = known.or_else(|| self.outside(&call)) else {
                 let what = format!("`{}` calls `{}`", call.from, call.host);
                 let why = "nothing that was read answers there: import that too, or write the flow";
                 self.left_out(call.place, what, why);
@@ -54,7 +59,11 @@ impl Draft {
                 }
             };
             let stated = secure(&call);
+            let outbound = (is_outside && stated.is_some()).then(|| self.outbound());
             let Some(flow) = self.named(Kind::Flow, &name) else { continue };
+            if let Some(outbound) = outbound.filter(|_| flow.get("carries").is_none()) {
+                flow.guess_add("carries", outbound, "what is sent there is not in what was read");
+            }
             match stated {
                 Some(true) => {
                     _ = flow.guess_via(
@@ -84,6 +93,13 @@ impl Draft {
         at(host, call.port).or_else(|| at(host, None))
     }
 
+    /// What is sent to nodes that are only known by their address.
+    fn outbound(&mut self) -> String {
+        let datum = self.data("outbound", "outbound");
+        datum.comment("what is sent to others: say what that is, and how sensitive");
+        datum.name().to_owned()
+    }
+
     /// What answers at an address outside of what was read: a node that nothing is known about, where the name is a public one.
     fn outside(&mut self, call: &Call) -> Option<String> {
         let top = call.host.trim_end_matches('.').rsplit_once('.').map(|(_, top)| top)?;
@@ -92,13 +108,18 @@ impl Draft {
             return None;
         }
         let zone = self.internet();
-        let node = self.node(&format!("host:{}", call.host), &call.host);
+        let node = self.node(&host_key(call), &call.host);
         node.set("kind", "service").set("zone", zone);
         node.comment(format!("called by {}; what runs there is not in what was read", call.place));
         let name = node.name().to_owned();
         self.answers(&name, &call.host, None);
         Some(name)
     }
+}
+
+/// The key of a node that is only known by its address.
+fn host_key(call: &Call) -> String {
+    format!("host:{}", call.host.to_ascii_lowercase())
 }
 
 fn secure(call: &Call) -> Option<bool> {

@@ -597,6 +597,10 @@ pub(super) fn of_arrow(text: &str) -> Said {
     // What says how stands at the ends: `HTTPS: orders`, `orders (TLS)`.
     let ends = |w: &String| says_how(w) || SMALL.contains(&w.as_str());
     let first = all.iter().position(|w| !ends(w) && !is_verb(w)).unwrap_or_default();
+    // An API key is no key of an API that is spoken.
+    let key = |at: usize| all.get(at).is_some_and(|w| matches!(w.as_str(), "key" | "keys" | "token" | "tokens"));
+    let first =
+        if first > 0 && key(first) && all.get(first - 1).is_some_and(|w| w == "api") { first - 1 } else { first };
     said.fetched = all.iter().take(first).any(|w| FETCHES.contains(&w.as_str()));
     let last = all.iter().rposition(|w| !ends(w)).unwrap_or_default();
     let mut name = String::new();
