@@ -383,7 +383,9 @@ fn component(model: &Model, name: &Name, node: &Node, area: Option<&Area>, found
             ("auth", node.auth.map(|auth| auth_word(auth).to_owned())),
             ("at_rest", node.at_rest.map(|at_rest| at_rest_word(at_rest).to_owned())),
             ("reads", joined(&node.reads)),
+            ("port", node.port.map(|port| port.to_string())),
             ("logs", node.logs.map(|logs| logs.to_string())),
+            ("rotates", node.rotates.map(|rotates| rotates.to_string())),
             ("stakeholder", node.stakeholder.clone()),
         ]),
     }

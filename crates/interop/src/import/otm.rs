@@ -236,6 +236,7 @@ impl<'a> Reader<'a, '_> {
             |key: &str| -> Vec<&str> { component.items_at(&["assets", key]).iter().filter_map(Tree::text).collect() };
         let stored: Vec<String> = self.assets(component, &list("stored"));
         let processed: Vec<String> = self.assets(component, &list("processed"));
+        let reads = self.assets(component, &attributes.list("reads"));
         let exposed: Vec<String> =
             attributes.list("exposed_to").iter().filter_map(|zone| self.name_of(Kind::Zone, zone)).collect();
         let around = component.text_at(&["parent", "component"]);
@@ -258,7 +259,8 @@ impl<'a> Reader<'a, '_> {
         for datum in &stored {
             noun.add("holds", datum.as_str());
         }
-        for datum in &processed {
+        // Ward's own export says apart what a node reads of what it processes.
+        for datum in if known.contains(&"kind") { &reads } else { &processed } {
             noun.add("reads", datum.as_str());
         }
         for zone in exposed {

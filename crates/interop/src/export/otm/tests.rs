@@ -397,7 +397,8 @@ fn there_and_back() {
                 (&other.holds, other.hostile, other.admin, other.logs),
                 "{name}: {key}"
             );
-            assert_eq!(one.exposed_to, other.exposed_to, "{name}: {key}");
+            assert_eq!((&one.exposed_to, &one.reads), (&other.exposed_to, &other.reads), "{name}: {key}");
+            assert_eq!((one.port, one.rotates), (other.port, other.rotates), "{name}: {key}");
         }
         assert_eq!(back.flows.len(), model.flows.len(), "{name}");
         for (one, other) in model.flows.iter().zip(&back.flows) {

@@ -27,6 +27,7 @@ enum Words {
     Texts,
     Boolean,
     Duration,
+    Port,
     Ports,
 }
 
@@ -53,7 +54,9 @@ const NODE: &[(&str, Words)] = &[
     ("guards", Words::List(&["waf", "rate", "oidc", "mfa"])),
     ("auth", Words::One(AUTHS)),
     ("at_rest", Words::One(&["none", "encoding", "volume", "kms"])),
+    ("port", Words::Port),
     ("logs", Words::Boolean),
+    ("rotates", Words::Boolean),
     ("stakeholder", Words::Text),
 ];
 /// What a party has none of.
@@ -164,6 +167,7 @@ impl Words {
                 let digits = text.strip_suffix(['s', 'm', 'h', 'd'])?;
                 (digits.len() < 10 && digits.parse::<u32>().is_ok_and(|n| n > 0)).then(|| json!(text))
             }
+            Self::Port => text.parse::<u16>().ok().filter(|port| *port > 0).map(Json::from),
             Self::Ports => {
                 let mut seen = BTreeSet::new();
                 let mut port = |one: &str| {
