@@ -80,6 +80,13 @@ pub fn read(documents: &[Document<'_>], draft: &mut Draft) -> Result<(), ImportE
     let escapes = cluster.workloads.iter().any(|w| !machine::escapes(w).is_empty());
     let mut taken: HashSet<String> = cluster.workloads.iter().map(|w| w.node.clone()).collect();
     taken.extend(cluster.workloads.iter().map(|w| w.object.namespace.to_owned()));
+    let mut spaces: Vec<&str> = cluster.workloads.iter().map(|w| w.object.namespace).collect();
+    spaces.dedup();
+    if let ([one], Some(_)) = (spaces.as_slice(), spaces.first().filter(|s| **s != "default")) {
+        draft.title(one);
+    }
+    // A cluster is beside it, whether or not anything is let in.
+    draft.internet();
     let cluster_zone = draft.zone("k8s:cluster", "cluster").name().to_owned();
     let around = match escapes {
         true => {
@@ -150,8 +157,10 @@ impl Modelling<'_> {
                 None => node.set("kind", "service"),
             };
             node.set("zone", zone.as_str());
-            if zone != workload.object.namespace {
-                node.set("namespace", workload.object.namespace);
+            let namespace = workload.object.namespace;
+            // What is no label is no namespace that any cluster has.
+            if zone != namespace && model::Name::try_from(namespace.to_owned()).is_ok() {
+                node.set("namespace", namespace);
             }
             for port in &workload.ports {
                 node.add("serves", json!({ "port": port.number, "protocol": port.protocol }));
@@ -164,7 +173,7 @@ impl Modelling<'_> {
             }
             node.comment(title);
             for shared in machine::shares(&workload) {
-                node.comment(format!("shares {shared} with the machine"));
+                node.comment(shared);
             }
             if !broad.is_empty() {
                 node.comment(format!("{} lets whole namespaces connect to it", broad.join(", ")));
@@ -174,13 +183,12 @@ impl Modelling<'_> {
             if let Some(workload) = self.cluster.workloads.get_mut(at) {
                 workload.node = name.clone();
             }
+            let open = !workload.ports.is_empty() && !self.cluster.is_isolated(&workload, Way::In);
+            if let Some(node) = draft.named(Kind::Node, &name).filter(|_| open) {
+                node.add("exposed_to", self.cluster_zone.as_str());
+            }
             if workload.store.is_some() {
-                let isolated = self.cluster.is_isolated(&workload, Way::In);
-                let zone = self.cluster_zone.clone();
                 if let Some(node) = draft.named(Kind::Node, &name) {
-                    if !isolated {
-                        node.add("exposed_to", zone.as_str());
-                    }
                     let claims = workload.object.tree.items_at(&["spec", "volumeClaimTemplates"]).iter();
                     let classes: Vec<&str> =
                         claims.map(|c| c.text_at(&["spec", "storageClassName"]).unwrap_or_default()).collect();
@@ -248,7 +256,7 @@ impl Modelling<'_> {
 
     fn read_by(&self, draft: &mut Draft, node: &str, datum: &str) {
         if let Some(node) = draft.named(Kind::Node, node) {
-            node.guess_add("reads", datum, "it calls what keeps it");
+            node.guess_add("reads", datum, format!("{datum}: it calls what keeps it"));
         }
     }
 
@@ -279,9 +287,7 @@ impl Modelling<'_> {
         }
         let flow = draft.flow(&key, &format!("{}-{}", from.0, target.node), from.0, &target.node);
         flow.add("carries", datum.as_str()).comment(why);
-        if target.store.is_some() {
-            flow.add("returns", datum.as_str());
-        }
+        flow.add("returns", datum.as_str());
         if let Some(port) = port.filter(|p| target.ports.len() > 1 && target.ports.iter().any(|o| o.number == *p)) {
             flow.via("port", port);
         }
@@ -317,9 +323,7 @@ impl Modelling<'_> {
             datum.set("class", "secret").add("opens", machines.as_str()).comment(why.join(", "));
             datum.guess("ttl", "1h", "it is no key that can be carried away: it ends with the pod");
             let datum = datum.name().to_owned();
-            if let Some(node) = draft.named(Kind::Node, &workload.node) {
-                node.add("holds", datum.as_str());
-            }
+            power::hold(draft, &workload.node, &datum);
             if workload.object.kind == "DaemonSet" {
                 let key = format!("k8s:{}>{machines}", workload.node);
                 let flow = draft.flow(&key, &format!("{}-{machines}", workload.node), &workload.node, &machines);
@@ -479,3 +483,6 @@ fn is_known(group: &str, kind: &str) -> bool {
         || group == "audit.k8s.io"
         || group == "rbac.authorization.k8s.io" && kind.ends_with("List")
 }
+
+#[cfg(test)]
+mod tests;

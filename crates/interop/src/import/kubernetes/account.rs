@@ -89,7 +89,8 @@ impl Accounts {
             let key = if kind == "Role" { (binding.namespace, name) } else { ("", name) };
             let Some(rules) = roles.get(&key) else {
                 // What the cluster brings along reads at most what everybody may read.
-                if !name.starts_with("system:") && name != "view" {
+                if !name.starts_with("system:") && !matches!(name, "view" | "extension-apiserver-authentication-reader")
+                {
                     let title = if cluster { format!("{} {}", binding.kind, binding.name) } else { binding.title() };
                     self.unknown.push((binding.place(), title, format!("{kind} {name}")));
                 }

@@ -104,7 +104,8 @@ fn host_port(text: &str) -> Option<Address> {
             && !l.starts_with('-')
             && !l.ends_with('-')
     };
-    let good = host.len() <= 253 && host.split('.').all(label);
+    let number = host.bytes().all(|b| b.is_ascii_digit());
+    let good = host.len() <= 253 && !number && host.split('.').all(label);
     good.then(|| Address { host: host.to_ascii_lowercase(), port, ..Address::default() })
 }
 
@@ -218,3 +219,6 @@ fn words(name: &str) -> Vec<String> {
     words.retain(|w| !w.is_empty());
     words
 }
+
+#[cfg(test)]
+mod tests;

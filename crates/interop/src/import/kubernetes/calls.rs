@@ -7,6 +7,7 @@ use super::{
     Modelling,
     address::{Address, addresses, is_address_name, is_own_address_name, is_secret_name, stem},
     image,
+    power::hold,
     service::Host,
     workload::{Value, Workload},
 };
@@ -68,10 +69,11 @@ impl<'a> Modelling<'a> {
                 match &variable.value {
                     Value::Text(text) => {
                         let look = if is_address_name(&variable.name) { Look::Named } else { Look::Formed };
-                        let found: Vec<Address> = match is_own_address_name(&variable.name) {
-                            true => Vec::new(),
-                            false => addresses(text),
-                        };
+                        let found: Vec<Address> =
+                            match is_own_address_name(&variable.name) || is_secret_name(&variable.name) {
+                                true => Vec::new(),
+                                false => addresses(text),
+                            };
                         let inside = found.iter().any(|a| a.password);
                         for address in found {
                             self.add(&mut calls, workload, &address, look, &place, &variable.name, None);
@@ -201,9 +203,7 @@ impl<'a> Modelling<'a> {
         datum.guess("class", "secret", "its name says so");
         datum.comment(format!("{place}: the manifest has it in plain text"));
         let datum = datum.name().to_owned();
-        if let Some(node) = draft.named(Kind::Node, &workload.node) {
-            node.add("holds", datum.as_str());
-        }
+        hold(draft, &workload.node, &datum);
         datum
     }
 
@@ -247,7 +247,9 @@ impl<'a> Modelling<'a> {
                     },
                 }),
                 Target::Hidden(kind, key) => {
-                    let zone = self.cluster_zone.clone();
+                    let zone = draft.zone("k8s:network", "network");
+                    zone.comment("around the cluster: what is called by addresses that Secrets hold");
+                    let zone = zone.name().to_owned();
                     let store = draft.node(&format!("k8s:hidden/{key}"), kind);
                     store.set("kind", "store").guess(
                         "zone",

@@ -26,6 +26,8 @@ struct Front {
     /// How callers prove themselves, where all parts ask for it.
     proof: Option<Option<&'static str>>,
     backends: Vec<Backend>,
+    /// Secrets with certificates: namespace and name.
+    certificates: BTreeSet<(String, String)>,
     place: String,
     workload: Option<usize>,
 }
@@ -98,6 +100,9 @@ impl Modelling<'_> {
                 }
             }
         }
+        for (namespace, secret) in &front.certificates {
+            self.give(draft, &node, namespace, secret, "a certificate and its key");
+        }
         for backend in &front.backends {
             let Some(at) = self.cluster.service(&backend.service, &backend.namespace) else {
                 let what = format!("a backend {}/{}", backend.namespace, backend.service);
@@ -142,7 +147,7 @@ impl Modelling<'_> {
             draft.node("party:anybody", "anybody").set("kind", "party").set("zone", internet).name().to_owned();
         let requests = self.requests(draft);
         let flow = draft.flow(&format!("k8s:{anybody}>{node}{end}"), &format!("{anybody}-{node}{end}"), &anybody, node);
-        flow.add("carries", requests).comment(what);
+        flow.add("carries", requests.as_str()).add("returns", requests).comment(what);
         if assumed {
             flow.comment(
                 "whether it has a public address is not in what was read: if it has none, take this flow away",
@@ -219,6 +224,9 @@ impl Modelling<'_> {
             }
             front.guarded(guards(object), proof(object));
             front.hosts(object, spec);
+            let named =
+                spec.map_or(&[][..], |s| s.items_at(&["tls"])).iter().filter_map(|t| t.text_at(&["secretName"]));
+            front.certificates.extend(named.map(|n| (object.namespace.to_owned(), n.to_owned())));
             let tls =
                 object.annotation("nginx.ingress.kubernetes.io/backend-protocol").is_some_and(|p| p.ends_with('S'))
                     || object.annotation("alb.ingress.kubernetes.io/backend-protocol") == Some("HTTPS");
@@ -304,6 +312,11 @@ impl Modelling<'_> {
                 .filter_map(|l| Some((l.text_at(&["protocol"])?, l)));
             for (protocol, listener) in protocols {
                 let host = listener.text_at(&["hostname"]).unwrap_or("every host").to_owned();
+                for certificate in listener.items_at(&["tls", "certificateRefs"]) {
+                    let namespace = certificate.text_at(&["namespace"]).unwrap_or(object.namespace);
+                    let name = certificate.text_at(&["name"]).unwrap_or_default();
+                    front.certificates.insert((namespace.to_owned(), name.to_owned()));
+                }
                 match protocol {
                     "HTTPS" | "TLS" => _ = front.secure.insert(host),
                     "HTTP" => _ = front.plain.insert(host),
@@ -423,6 +436,7 @@ impl Front {
             guards: None,
             proof: None,
             backends: Vec::new(),
+            certificates: BTreeSet::new(),
             place: place.to_owned(),
             workload,
         }

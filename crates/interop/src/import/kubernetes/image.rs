@@ -104,12 +104,18 @@ pub(super) fn name(image: &str) -> &str {
 
 /// The program that keeps data and is what an image is.
 pub(super) fn store(image: &str) -> Option<&'static str> {
-    let last = name(image).rsplit('/').next()?.to_ascii_lowercase();
-    let words: Vec<&str> = last.split(['-', '_', '.']).collect();
-    if words.iter().any(|w| BESIDE.contains(w)) {
+    if is_beside(image) {
         return None;
     }
+    let last = name(image).rsplit('/').next()?.to_ascii_lowercase();
+    let words: Vec<&str> = last.split(['-', '_', '.']).collect();
     STORES.iter().find(|s| words.contains(s)).copied()
+}
+
+/// Whether an image only works beside a program that keeps data.
+pub(super) fn is_beside(image: &str) -> bool {
+    let last = name(image).rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
+    last.split(['-', '_', '.']).any(|w| BESIDE.contains(&w))
 }
 
 /// The program that keeps data and is usually behind a port.
@@ -150,3 +156,6 @@ pub(super) fn store_scheme(scheme: &str) -> Option<&'static str> {
         _ => return None,
     })
 }
+
+#[cfg(test)]
+mod tests;

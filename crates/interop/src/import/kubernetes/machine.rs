@@ -79,7 +79,13 @@ pub(super) fn escapes(workload: &Workload<'_>) -> Vec<String> {
 /// What else of the machine a workload is given, which by itself is no control of it.
 pub(super) fn shares(workload: &Workload<'_>) -> Vec<&'static str> {
     let pod = |key| workload.pod.get(key).and_then(Tree::bool) == Some(true);
-    let all =
-        [("hostNetwork", "the machine's network"), ("hostPID", "its processes"), ("hostIPC", "its memory segments")];
+    let all = [
+        ("hostNetwork", "hostNetwork: it has the machine's network"),
+        ("hostPID", "hostPID: it sees the machine's processes"),
+        ("hostIPC", "hostIPC: it shares memory with the machine's processes"),
+    ];
     all.into_iter().filter(|(key, _)| pod(key)).map(|(_, what)| what).collect()
 }
+
+#[cfg(test)]
+mod tests;

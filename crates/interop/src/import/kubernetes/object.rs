@@ -1,4 +1,6 @@
 //! Objects: the documents of all files unrolled to what they are lists of, and how one selects others.
+use std::collections::HashSet;
+
 use model::tree::{Kind as Shape, Tree};
 
 use super::super::{Document, place};
@@ -54,7 +56,32 @@ pub(super) fn objects<'a>(documents: &'a [Document<'_>]) -> Vec<Object<'a>> {
     for document in documents {
         unroll(document.file, &document.tree, None, &mut all);
     }
+    if let Some(home) = home(&all) {
+        for object in all.iter_mut().filter(|o| o.tree.text_at(&["metadata", "namespace"]).is_none()) {
+            object.namespace = home;
+        }
+    }
     all
+}
+
+/// Where objects without a namespace are put, if they say so themselves: bindings name accounts with their namespace, and
+/// those accounts are among the objects without one (`kubectl apply --namespace argocd`).
+fn home<'a>(objects: &[Object<'a>]) -> Option<&'a str> {
+    let bare = |o: &&Object<'a>| o.kind == "ServiceAccount" && o.tree.text_at(&["metadata", "namespace"]).is_none();
+    let accounts: HashSet<&str> = objects.iter().filter(bare).map(|o| o.name).collect();
+    let mut found = None;
+    for binding in objects.iter().filter(|o| matches!(o.kind, "ClusterRoleBinding" | "RoleBinding")) {
+        for subject in binding.tree.items_at(&["subjects"]) {
+            let (Some(name), Some(namespace)) = (subject.text_at(&["name"]), subject.text_at(&["namespace"])) else {
+                continue;
+            };
+            if accounts.contains(name) && *found.get_or_insert(namespace) != namespace {
+                // They do not agree.
+                return None;
+            }
+        }
+    }
+    found
 }
 
 fn unroll<'a>(file: &'a str, tree: &'a Tree, of_list: Option<(&'a str, &'a str)>, all: &mut Vec<Object<'a>>) {

@@ -168,3 +168,6 @@ fn is_port(ports: &[Tree], target: &Workload<'_>, wanted: Option<u16>) -> bool {
     };
     ports.is_empty() || ports.iter().any(fits)
 }
+
+#[cfg(test)]
+mod tests;

@@ -62,11 +62,14 @@ impl Modelling<'_> {
             match held.holders.get(account) {
                 Some(holders) => {
                     let holders = self.nodes_of(holders);
+                    if powers.keys().all(|p| matches!(p, Power::ReadSecret(..))) {
+                        // What it may read it is given; the token opens nothing else.
+                        self.opens(draft, "", powers, &holders);
+                        continue;
+                    }
                     let datum = self.account(draft, account, powers, &holders);
                     for holder in &holders {
-                        if let Some(node) = draft.named(Kind::Node, holder) {
-                            node.add("holds", datum.as_str());
-                        }
+                        hold(draft, holder, &datum);
                     }
                 }
                 None if tokens.is_empty() => idle.push((account, powers)),
@@ -280,11 +283,17 @@ impl Modelling<'_> {
                     "ServiceAccount {namespace}/{name} acts as it; what it opens is for the cloud to say"
                 ));
                 let datum = datum.name().to_owned();
-                if let Some(node) = draft.named(Kind::Node, &workload.node) {
-                    node.add("holds", datum.as_str());
-                }
+                hold(draft, &workload.node, &datum);
             }
         }
+    }
+}
+
+/// Puts a credential into the hands of a node. What a store holds is what it keeps for others; its own it reads.
+pub(super) fn hold(draft: &mut Draft, node: &str, datum: &str) {
+    if let Some(node) = draft.named(Kind::Node, node) {
+        let key = if node.text("kind") == Some("store") { "reads" } else { "holds" };
+        node.add(key, datum);
     }
 }
 

@@ -72,8 +72,7 @@ const RUNS: &[(&[&str], &str, &[&str])] = &[
     (WRITE, "", &["replicationcontrollers"]),
     (WRITE, "batch", &["cronjobs"]),
     (&["create"], "batch", &["jobs"]),
-    // `get` too: a WebSocket opens with GET.
-    (&["create", "get"], "", &["pods/exec", "pods/attach"]),
+    (&["create"], "", &["pods/exec", "pods/attach"]),
     (CHANGE, "", &["pods", "pods/ephemeralcontainers"]),
 ];
 
@@ -122,8 +121,8 @@ impl<'a> Rule<'a> {
         self.names.is_empty() && self.covers(verb, group, resource)
     }
 
-    fn is_named(&self, verb: &str, resource: &str) -> bool {
-        self.thought_of && self.verbs.contains(&verb) && self.resources.contains(&resource)
+    fn is_named(&self, resource: &str) -> bool {
+        self.thought_of && self.resources.contains(&resource)
     }
 }
 
@@ -146,9 +145,23 @@ impl Asked<'_, '_> {
 
     fn find(&self, verbs: &[&str], resource: &str, allows: impl Fn(&Rule<'_>, &str) -> bool) -> Option<Why> {
         let pairs = || verbs.iter().flat_map(|v| self.rules.iter().map(move |r| (*v, r)));
-        let why = |verb: &str, named| Why { words: format!("{verb} {resource}"), named };
-        let named = pairs().find(|(v, r)| allows(r, v) && r.is_named(v, resource));
+        let why = |verb: &str, named| {
+            let words = if named {
+                format!("{verb} {resource}")
+            } else {
+                format!("{verb} {resource}, by a wildcard or a built-in role")
+            };
+            Why { words, named }
+        };
+        let named = pairs().find(|(v, r)| allows(r, v) && r.is_named(resource));
         named.map(|(v, _)| why(v, true)).or_else(|| pairs().find(|(v, r)| allows(r, v)).map(|(v, _)| why(v, false)))
+    }
+
+    /// A WebSocket opens with GET, so that `get` was enough until Kubernetes 1.35. It counts where the resource is named: a role
+    /// that reads everything is meant to read.
+    fn streams(&self, resource: &str) -> Option<Why> {
+        let stream = ["pods/exec", "pods/attach", "nodes/proxy"].contains(&resource);
+        self.may(&["get"], "", resource).filter(|why| stream && why.named)
     }
 
     fn put(&mut self, power: Power, why: Option<Why>) {
@@ -183,7 +196,7 @@ pub(super) fn powers(rules: &[Rule<'_>], scope: &Scope) -> Powers {
             // A changed workload runs what it is told to, under any account of its namespace; a pod of a name is only itself.
             let one = *group == "apps" || *resource == "cronjobs" || *resource == "replicationcontrollers";
             let why = if one { asked.may_some(CHANGE, group, resource) } else { None };
-            let why = asked.may(verbs, group, resource).or(why);
+            let why = asked.may(verbs, group, resource).or(why).or_else(|| asked.streams(resource));
             asked.put(admin(), why);
         }
     }
@@ -267,7 +280,7 @@ fn cluster_wide(asked: &mut Asked<'_, '_>) {
         }
     }
     // The kubelet runs commands in every container of its machine.
-    let why = asked.may(&["get", "create"], "", "nodes/proxy");
+    let why = asked.may(&["create"], "", "nodes/proxy").or_else(|| asked.streams("nodes/proxy"));
     asked.put(admin.clone(), why);
     let why = asked.may_some(CHANGE, HOOKS, "mutatingwebhookconfigurations");
     let why = why.or_else(|| asked.may(&["create"], HOOKS, "mutatingwebhookconfigurations"));
@@ -284,3 +297,6 @@ fn cluster_wide(asked: &mut Asked<'_, '_>) {
         asked.put(admin, Some(approve));
     }
 }
+
+#[cfg(test)]
+mod tests;

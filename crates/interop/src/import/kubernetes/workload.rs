@@ -192,14 +192,16 @@ impl<'a> Workload<'a> {
             return None;
         }
         let images = self.images();
-        let by_image = images.iter().find_map(|i| Some((image::store(i)?, format!("its image is {}", image::name(i)))));
-        let stateful = self.object.kind == "StatefulSet"
-            && !self.object.tree.items_at(&["spec", "volumeClaimTemplates"]).is_empty();
+        let by_image =
+            images.first().and_then(|i| Some((image::store(i)?, format!("its image is {}", image::name(i)))));
+        let beside = images.iter().any(|i| image::is_beside(i)) || image::is_beside(self.object.name);
         let port = || {
-            let found = self.ports.iter().find_map(|p| Some((p.number, image::store_port(p.number)?)))?;
-            Some((found.1, format!("a StatefulSet with volumes that serves {}, the port of {}", found.0, found.1)))
+            let all: Vec<_> =
+                self.ports.iter().filter_map(|p| Some((p.number, image::store_port(p.number)?))).collect();
+            let (number, name) = *all.first().filter(|_| all.len() == self.ports.len() && !beside)?;
+            Some((name, format!("it serves {number} only, the port of {name}")))
         };
-        by_image.or_else(|| if stateful { port() } else { None })
+        by_image.or_else(port)
     }
 
     /// Adds a port that others call it at.
