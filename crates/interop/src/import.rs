@@ -246,6 +246,11 @@ fn read(file: &SourceFile, wanted: Option<Format>) -> Result<(Format, Vec<Docume
     if wanted.is_none() && mermaid::is_markdown(&file.name) {
         return Err(ImportError::Unknown(file.name.clone()));
     }
+    if wanted.is_none_or(|w| w == Format::Terraform)
+        && let Some(line) = terraform::source_line(&file.name, &file.text)
+    {
+        return Err(ImportError::Refused { place: place(&file.name, line), why: terraform::SOURCE.to_owned() });
+    }
     let broken = |error: TreeError| match kubernetes::template_line(&file.text) {
         Some(line) => ImportError::Refused { place: place(&file.name, line), why: kubernetes::TEMPLATE.to_owned() },
         None => ImportError::Broken { file: file.name.clone(), error },

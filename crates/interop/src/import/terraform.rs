@@ -29,6 +29,31 @@ mod watch;
 /// Most flows that security groups are read as: a rule between two groups is one for each pair of their members.
 const GROUP_FLOWS_MAX: usize = 5_000;
 
+/// Why files of Terraform's own language are refused.
+pub(super) const SOURCE: &str = "this is Terraform's source, and only Terraform knows what it comes to: export the plan as JSON, \
+     `terraform plan -out p && terraform show -json p > plan.json` (OpenTofu: `tofu`), and import that";
+
+/// The line at which a text is seen to be HCL, Terraform's language, or a file of its variables.
+pub(super) fn source_line(name: &str, text: &str) -> Option<usize> {
+    if [".tf", ".tfvars", ".tofu", ".tf.json", ".tfvars.json"].iter().any(|end| name.ends_with(end)) {
+        return Some(1);
+    }
+    let opens = |line: &str| {
+        let words = [
+            "resource \"",
+            "data \"",
+            "module \"",
+            "variable \"",
+            "output \"",
+            "provider \"",
+            "terraform {",
+            "locals {",
+        ];
+        words.iter().any(|w| line.starts_with(w)) && line.trim_end().ends_with('{')
+    };
+    text.lines().position(opens).map(|at| at + 1)
+}
+
 /// Reads documents into a draft.
 ///
 /// # Errors
@@ -38,9 +63,10 @@ pub fn read(documents: &[Document<'_>], draft: &mut Draft) -> Result<(), ImportE
         let Some(plan) = Plan::read(&document.tree) else {
             return Err(ImportError::Refused {
                 place: document.file.to_owned(),
-                why: "this is no plan as JSON: `terraform plan -out p && terraform show -json p > plan.json` writes one \
-                      (OpenTofu: `tofu`); files of HCL and variables cannot be read, for only Terraform knows what they come to"
-                    .to_owned(),
+                why:
+                    "this is no plan as JSON: `terraform plan -out p && terraform show -json p > plan.json` writes one \
+                      (OpenTofu: `tofu`)"
+                        .to_owned(),
             });
         };
         Import::new(&plan, document.file, draft).run();
@@ -174,14 +200,7 @@ impl<'p, 'd> Import<'p, 'd> {
             return zone.comment("a network that is not in this plan").name().to_owned();
         };
         let zone = self.vpc_zone(vpc);
-        let sides = |plan: &Plan<'_>, network: &Network| -> Vec<network::Side> {
-            let of = plan.of(&["aws_subnet", "aws_default_subnet"]).into_iter();
-            of.filter(|s| plan.find(*s, &["vpc_id"], &["aws_vpc", "aws_default_vpc"]).contains(&vpc))
-                .map(|s| network.side(s))
-                .collect()
-        };
-        let all = sides(self.plan, &self.network);
-        let both = all.contains(&network::Side::Public) && all.contains(&network::Side::Private);
+        let both = self.network.has_both_sides(vpc);
         let side = subnets.iter().map(|s| self.network.side(*s)).min();
         match side.filter(|_| both) {
             Some(side @ (network::Side::Public | network::Side::Private)) => {

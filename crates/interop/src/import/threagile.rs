@@ -114,7 +114,11 @@ impl<'t> Import<'_, 't> {
                 };
                 if self.is_inside(&outer, &inner) {
                     let what = format!("`{inner}` in `{outer}`");
-                    self.draft.left_out(place(document.file, boundary.line), what, "the boundaries would lie in each other");
+                    self.draft.left_out(
+                        place(document.file, boundary.line),
+                        what,
+                        "the boundaries would lie in each other",
+                    );
                 } else if let Some(zone) = self.draft.named(Kind::Zone, &inner) {
                     zone.set("in", outer.as_str());
                 }
@@ -142,9 +146,11 @@ impl<'t> Import<'_, 't> {
             let id = asset.text_at(&["id"]).unwrap_or(title);
             let internet = asset.get("internet").and_then(Tree::bool) == Some(true);
             let kind = asset.text_at(&["type"]).unwrap_or_default();
-            let technologies: Vec<&str> = asset.text_at(&["technology"]).into_iter().chain(texts(asset, "technologies")).collect();
+            let technologies: Vec<&str> =
+                asset.text_at(&["technology"]).into_iter().chain(texts(asset, "technologies")).collect();
             let is_client = technologies.iter().any(|t| CLIENTS.contains(t));
-            let is_person = asset.get("used_as_client_by_human").and_then(Tree::bool) == Some(true) || kind == "external-entity" && is_client;
+            let is_person = asset.get("used_as_client_by_human").and_then(Tree::bool) == Some(true)
+                || kind == "external-entity" && is_client;
             let own = self.zones.get(id).cloned();
             // What is outside of every boundary and on the internet is there; what is in one can be reached from there.
             let outside = internet.then(|| self.draft.internet());
@@ -171,13 +177,20 @@ impl<'t> Import<'_, 't> {
                 match asset.text_at(&["encryption"]) {
                     Some("none") => _ = node.set("at_rest", "none"),
                     Some("transparent") => _ = node.set("at_rest", "volume"),
-                    Some(word @ ("data-with-symmetric-shared-key" | "data-with-asymmetric-shared-key" | "data-with-end-user-individual-key")) => {
+                    Some(
+                        word @ ("data-with-symmetric-shared-key"
+                        | "data-with-asymmetric-shared-key"
+                        | "data-with-end-user-individual-key"),
+                    ) => {
                         node.guess("at_rest", "kms", format!("`{word}`: whoever has the disk has no key"));
                     }
                     _ => {}
                 }
             }
-            if technologies.iter().any(|t| matches!(*t, "waf" | "web-application-firewall" | "ips" | "intrusion-prevention-system")) {
+            if technologies
+                .iter()
+                .any(|t| matches!(*t, "waf" | "web-application-firewall" | "ips" | "intrusion-prevention-system"))
+            {
                 node.add("guards", "waf");
             }
             if asset.get("out_of_scope").and_then(Tree::bool) == Some(true) {
@@ -187,7 +200,9 @@ impl<'t> Import<'_, 't> {
                 node.add("holds", datum);
             }
             // A party reads what it asks for, and a balancer passes on what it does not need.
-            let passes = technologies.iter().any(|t| matches!(*t, "load-balancer" | "reverse-proxy" | "gateway" | "waf" | "service-mesh"));
+            let passes = technologies
+                .iter()
+                .any(|t| matches!(*t, "load-balancer" | "reverse-proxy" | "gateway" | "waf" | "service-mesh"));
             for datum in read.into_iter().filter(|_| !passes && !is_person) {
                 node.add("reads", datum);
             }
@@ -228,8 +243,16 @@ impl<'t> Import<'_, 't> {
         }
         let way = way(protocol);
         match way {
-            Some(Way::Tls) => _ = flow.guess_via("tls", "1.2", format!("`{protocol}` is encrypted; with which version is not written")),
-            Some(Way::Plain) if is("vpn") => _ = flow.guess_via("local", true, format!("`{protocol}` through a VPN, which encrypts it")),
+            Some(Way::Tls) => {
+                _ = flow.guess_via(
+                    "tls",
+                    "1.2",
+                    format!("`{protocol}` is encrypted; with which version is not written"),
+                )
+            }
+            Some(Way::Plain) if is("vpn") => {
+                _ = flow.guess_via("local", true, format!("`{protocol}` through a VPN, which encrypts it"))
+            }
             Some(Way::Plain) => _ = flow.via("tls", "none"),
             Some(Way::Ssh) => _ = flow.via("ssh", true),
             Some(Way::Local) => _ = flow.via("local", true),
@@ -259,7 +282,9 @@ impl<'t> Import<'_, 't> {
         for id in texts(tree, key) {
             match self.ids.get(&(Kind::Data, id.to_owned())) {
                 Some(name) => found.push(name.clone()),
-                None => self.draft.left_out(place(file, tree.line), format!("`{key}`: {id}"), "there is no such data asset"),
+                None => {
+                    self.draft.left_out(place(file, tree.line), format!("`{key}`: {id}"), "there is no such data asset")
+                }
             }
         }
         found
@@ -271,7 +296,10 @@ impl<'t> Import<'_, 't> {
 
     fn tell(&mut self, document: &Document<'_>) {
         let told = [
-            ("risk_tracking", "a waiver needs an owner and a last day, and names Ward's findings: look at these when Ward finds them"),
+            (
+                "risk_tracking",
+                "a waiver needs an owner and a last day, and names Ward's findings: look at these when Ward finds them",
+            ),
             ("individual_risk_categories", "risks that people found stand in no diagram: Ward finds by rules"),
             ("custom_risk_categories", "risks that people found stand in no diagram: Ward finds by rules"),
             ("shared_runtimes", "Ward has no word for it: draw a zone around what falls together"),
@@ -316,8 +344,17 @@ const KNOWN: [&str; 15] = [
 ];
 
 /// Technologies that people hold in their hands.
-const CLIENTS: [&str; 9] =
-    ["browser", "web-browser", "desktop", "desktop-system", "mobile-app", "client-system", "client", "devops-client", "cli"];
+const CLIENTS: [&str; 9] = [
+    "browser",
+    "web-browser",
+    "desktop",
+    "desktop-system",
+    "mobile-app",
+    "client-system",
+    "client",
+    "devops-client",
+    "cli",
+];
 
 /// What protects a link on the way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -336,13 +373,42 @@ fn way(protocol: &str) -> Option<Way> {
     Some(match protocol {
         "https" | "wss" | "ldaps" | "ftps" => Way::Tls,
         "ssh" | "ssh-tunnel" | "sftp" | "scp" => Way::Ssh,
-        "local-file-access" | "in-process-library-call" | "inter-process-communication" | "container-spawning" => Way::Local,
-        "http" | "ws" | "reverse-proxy-web-protocol" | "jdbc" | "odbc" | "sql-access-protocol" | "nosql-access-protocol" | "binary"
-        | "text" | "smtp" | "pop3" | "imap" | "ftp" | "ldap" | "nfs" | "smb" | "nrpe" | "iiop" | "jrmp" => Way::Plain,
+        "local-file-access" | "in-process-library-call" | "inter-process-communication" | "container-spawning" => {
+            Way::Local
+        }
+        "http"
+        | "ws"
+        | "reverse-proxy-web-protocol"
+        | "jdbc"
+        | "odbc"
+        | "sql-access-protocol"
+        | "nosql-access-protocol"
+        | "binary"
+        | "text"
+        | "smtp"
+        | "pop3"
+        | "imap"
+        | "ftp"
+        | "ldap"
+        | "nfs"
+        | "smb"
+        | "nrpe"
+        | "iiop"
+        | "jrmp" => Way::Plain,
         "mqtt" | "jms" | "xmpp" | "unknown-protocol" => Way::Open,
-        "reverse-proxy-web-protocol-encrypted" | "jdbc-encrypted" | "odbc-encrypted" | "sql-access-protocol-encrypted"
-        | "nosql-access-protocol-encrypted" | "binary-encrypted" | "text-encrypted" | "smtp-encrypted" | "pop3-encrypted"
-        | "imap-encrypted" | "smb-encrypted" | "iiop-encrypted" | "jrmp-encrypted" => Way::Tls,
+        "reverse-proxy-web-protocol-encrypted"
+        | "jdbc-encrypted"
+        | "odbc-encrypted"
+        | "sql-access-protocol-encrypted"
+        | "nosql-access-protocol-encrypted"
+        | "binary-encrypted"
+        | "text-encrypted"
+        | "smtp-encrypted"
+        | "pop3-encrypted"
+        | "imap-encrypted"
+        | "smb-encrypted"
+        | "iiop-encrypted"
+        | "jrmp-encrypted" => Way::Tls,
         _ => return None,
     })
 }

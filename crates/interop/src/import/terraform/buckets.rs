@@ -14,12 +14,7 @@ impl Import<'_, '_> {
         let mut logged: Vec<(usize, usize)> = Vec::new();
         for id in plan.of(&["aws_s3_bucket"]) {
             let of = plan.get(id);
-            let parts = |kind: &str| -> Vec<usize> {
-                plan.of(&[kind])
-                    .into_iter()
-                    .filter(|p| plan.find(*p, &["bucket"], &["aws_s3_bucket"]).contains(&id))
-                    .collect()
-            };
+            let parts = |kind: &str| plan.linking(id, &[kind], &["bucket"]);
             let node = self.keep(id, &self.zone.clone(), "s3", "", &["s3:GetObject"], &["s3:PutObject"]);
             let encryption = parts("aws_s3_bucket_server_side_encryption_configuration");
             const RULE: [&str; 3] = ["rule", "apply_server_side_encryption_by_default", "sse_algorithm"];

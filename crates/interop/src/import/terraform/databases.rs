@@ -73,12 +73,11 @@ impl Import<'_, '_> {
                 noun.remove("serves");
                 noun.set("serves", vec![serde_json::json!({ "port": port, "protocol": "tls" })]);
             }
-            let instances = plan.of(&["aws_rds_cluster_instance", "aws_docdb_cluster_instance"]).into_iter();
-            let mut instances: Vec<usize> = instances
-                .filter(|i| {
-                    plan.find(*i, &["cluster_identifier"], &["aws_rds_cluster", "aws_docdb_cluster"]).contains(&id)
-                })
-                .collect();
+            let mut instances = plan.linking(
+                id,
+                &["aws_rds_cluster_instance", "aws_docdb_cluster_instance", "aws_neptune_cluster_instance"],
+                &["cluster_identifier"],
+            );
             instances.push(id);
             let public = instances.iter().any(|i| plan.get(*i).flag(&["publicly_accessible"]) == Some(true));
             self.guard(&node, &zone, &guards, Some(port), public);

@@ -109,10 +109,7 @@ impl Import<'_, '_> {
                 redirects: false,
             });
         }
-        for id in plan.of(&["aws_lb_listener", "aws_alb_listener"]) {
-            if !plan.find(id, &["load_balancer_arn"], BALANCERS).contains(&balancer) {
-                continue;
-            }
+        for id in plan.linking(balancer, &["aws_lb_listener", "aws_alb_listener"], &["load_balancer_arn"]) {
             let of = plan.get(id);
             let port = of.number(&["port"]).and_then(|p| u16::try_from(p).ok()).unwrap_or(80);
             let tls = match of.text(&["protocol"]).unwrap_or("HTTP") {
@@ -128,11 +125,7 @@ impl Import<'_, '_> {
                 _ => None,
             };
             let mut targets: Vec<usize> = vec![id];
-            targets.extend(
-                plan.of(&["aws_lb_listener_rule"]).into_iter().filter(|r| {
-                    plan.find(*r, &["listener_arn"], &["aws_lb_listener", "aws_alb_listener"]).contains(&id)
-                }),
-            );
+            targets.extend(plan.linking(id, &["aws_lb_listener_rule"], &["listener_arn"]));
             let groups = targets.iter().flat_map(|t| {
                 let paths: [&[&str]; 4] = [
                     &["default_action", "target_group_arn"],
@@ -156,33 +149,20 @@ impl Import<'_, '_> {
     fn target(&mut self, from: &str, target: usize, zone: &str) {
         let plan = self.plan;
         let mut found: Vec<usize> = Vec::new();
-        for id in plan.of(&["aws_lb_target_group_attachment", "aws_alb_target_group_attachment"]) {
-            if plan.find(id, &["target_group_arn"], TARGETS).contains(&target) {
-                found.extend(plan.find(
-                    id,
-                    &["target_id"],
-                    &["aws_instance", "aws_lambda_function", "aws_lb", "aws_alb"],
-                ));
-            }
+        for id in plan.linking(
+            target,
+            &["aws_lb_target_group_attachment", "aws_alb_target_group_attachment"],
+            &["target_group_arn"],
+        ) {
+            found.extend(plan.find(id, &["target_id"], &["aws_instance", "aws_lambda_function", "aws_lb", "aws_alb"]));
         }
-        for id in plan.of(&["aws_autoscaling_group"]) {
-            if plan.find(id, &["target_group_arns"], TARGETS).contains(&target) {
-                found.push(id);
-            }
-        }
-        for id in plan.of(&["aws_autoscaling_attachment"]) {
-            if ["lb_target_group_arn", "alb_target_group_arn"]
-                .iter()
-                .any(|k| plan.find(id, &[k], TARGETS).contains(&target))
-            {
+        found.extend(plan.linking(target, &["aws_autoscaling_group"], &["target_group_arns"]));
+        for key in ["lb_target_group_arn", "alb_target_group_arn"] {
+            for id in plan.linking(target, &["aws_autoscaling_attachment"], &[key]) {
                 found.extend(plan.find(id, &["autoscaling_group_name"], &["aws_autoscaling_group"]));
             }
         }
-        for id in plan.of(&["aws_ecs_service"]) {
-            if plan.find(id, &["load_balancer", "target_group_arn"], TARGETS).contains(&target) {
-                found.push(id);
-            }
-        }
+        found.extend(plan.linking(target, &["aws_ecs_service"], &["load_balancer", "target_group_arn"]));
         let mut nodes: Vec<String> =
             found.iter().filter_map(|id| self.nodes.get(id)).map(|n| self.pages.get(n).unwrap_or(n).clone()).collect();
         nodes.sort_unstable();
@@ -219,24 +199,14 @@ impl Import<'_, '_> {
         let plan = self.plan;
         for id in plan.of(&["aws_api_gateway_rest_api"]) {
             let is_private = plan.get(id).texts(&["endpoint_configuration", "types"]).contains(&"PRIVATE");
-            let mine = |kind: &str| -> Vec<usize> {
-                plan.of(&[kind])
-                    .into_iter()
-                    .filter(|m| plan.find(*m, &["rest_api_id"], &["aws_api_gateway_rest_api"]).contains(&id))
-                    .collect()
-            };
+            let mine = |kind: &str| plan.linking(id, &[kind], &["rest_api_id"]);
             let methods = mine("aws_api_gateway_method");
             let kinds: Vec<&str> = methods.iter().filter_map(|m| plan.get(*m).text(&["authorization"])).collect();
             let integrations = mine("aws_api_gateway_integration");
             self.interface(id, &kinds, &integrations, &["uri"], is_private);
         }
         for id in plan.of(&["aws_apigatewayv2_api"]) {
-            let mine = |kind: &str| -> Vec<usize> {
-                plan.of(&[kind])
-                    .into_iter()
-                    .filter(|m| plan.find(*m, &["api_id"], &["aws_apigatewayv2_api"]).contains(&id))
-                    .collect()
-            };
+            let mine = |kind: &str| plan.linking(id, &[kind], &["api_id"]);
             let routes = mine("aws_apigatewayv2_route");
             let kinds: Vec<&str> =
                 routes.iter().map(|r| plan.get(*r).text(&["authorization_type"]).unwrap_or("NONE")).collect();

@@ -40,14 +40,8 @@ impl<'p> Import<'p, '_> {
             let mut roles = self.roles_of(&ids, &["iam_instance_profile"]);
             roles.extend(self.roles_of(&templates, &["iam_instance_profile", "name"]));
             let has_eip = |id: &usize| {
-                let eips = plan
-                    .of(&["aws_eip"])
-                    .into_iter()
-                    .any(|e| plan.find(e, &["instance"], &["aws_instance"]).contains(id));
-                eips || plan
-                    .of(&["aws_eip_association"])
-                    .into_iter()
-                    .any(|e| plan.find(e, &["instance_id"], &["aws_instance"]).contains(id))
+                !plan.linking(*id, &["aws_eip"], &["instance"]).is_empty()
+                    || !plan.linking(*id, &["aws_eip_association"], &["instance_id"]).is_empty()
             };
             let stated = all().find_map(|r| r.flag(&["associate_public_ip_address"]).filter(|p| *p || !plan.is_state));
             let known = all().any(|r| r.text(&["public_ip"]).is_some_and(|ip| !ip.is_empty()));
@@ -311,9 +305,7 @@ impl<'p> Import<'p, '_> {
         node.guess("logs", true, "CloudTrail's event history has what is done with a role, by default");
         if tokens.contains(&"optional") {
             node.set("auth", "none");
-        } else if tokens.contains(&"required") {
-            node.set("auth", "session-token");
-        } else if account == Some("required") {
+        } else if tokens.contains(&"required") || account == Some("required") {
             node.set("auth", "session-token");
         } else if let Some((word, why)) = machine.metadata {
             node.guess("auth", word, why);

@@ -31,7 +31,7 @@ pub(super) struct Rule {
 }
 
 /// Whether a subnet leads to the internet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Side {
     /// Its routes lead to an internet gateway.
     Public,
@@ -45,6 +45,8 @@ pub(super) enum Side {
 pub(super) struct Network {
     sides: HashMap<usize, Side>,
     rules: HashMap<usize, Vec<Rule>>,
+    /// Networks, and the sides that their subnets have.
+    vpcs: HashMap<usize, HashSet<Side>>,
     /// Whether some rules were too many.
     pub(super) is_cut: bool,
 }
@@ -59,7 +61,7 @@ impl Rule {
 impl Network {
     /// Reads routes and rules.
     pub(super) fn new(plan: &Plan<'_>) -> Self {
-        let mut network = Self { sides: HashMap::new(), rules: HashMap::new(), is_cut: false };
+        let mut network = Self { sides: HashMap::new(), rules: HashMap::new(), vpcs: HashMap::new(), is_cut: false };
         network.routes(plan);
         network.groups(plan);
         network
@@ -68,6 +70,11 @@ impl Network {
     /// Whether a subnet leads to the internet.
     pub(super) fn side(&self, subnet: usize) -> Side {
         self.sides.get(&subnet).copied().unwrap_or(Side::Unknown)
+    }
+
+    /// Whether a network has subnets that lead to the internet, and subnets that do not.
+    pub(super) fn has_both_sides(&self, vpc: usize) -> bool {
+        self.vpcs.get(&vpc).is_some_and(|sides| sides.contains(&Side::Public) && sides.contains(&Side::Private))
     }
 
     /// What the security groups let in.
@@ -143,7 +150,10 @@ impl Network {
             let by_vpc = vpcs.iter().any(|v| public.contains(v)).then_some(Side::Public);
             // A network that is made here has a main table that leads nowhere but into it.
             let otherwise = if vpcs.is_empty() { Side::Unknown } else { Side::Private };
-            self.sides.entry(subnet).or_insert(by_main.or(by_vpc).unwrap_or(otherwise));
+            let side = *self.sides.entry(subnet).or_insert(by_main.or(by_vpc).unwrap_or(otherwise));
+            for vpc in vpcs {
+                self.vpcs.entry(vpc).or_default().insert(side);
+            }
         }
     }
 

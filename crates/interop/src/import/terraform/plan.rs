@@ -1,7 +1,10 @@
 //! A plan or state as a list of resources, and who refers to whom. What is not known before apply has no value; the
 //! configuration says what it refers to (`aws_instance.db` names `aws_security_group.db.id`), through modules' variables
 //! and outputs.
-use std::collections::{HashMap, HashSet};
+use std::{
+    cell::RefCell,
+    collections::{HashMap, HashSet},
+};
 
 use model::tree::{Kind, Tree};
 
@@ -62,13 +65,19 @@ pub(super) struct Plan<'a> {
     pub(super) is_state: bool,
     /// Where everything is, if one region is written.
     pub(super) region: Option<&'a str>,
+    by_kind: HashMap<&'a str, Vec<usize>>,
     by_config: HashMap<(String, String), Vec<usize>>,
+    /// Who names a resource by some attribute, by type and attribute; worked out when first asked.
+    linking: RefCell<HashMap<(String, String), Links>>,
     by_value: HashMap<&'a str, Vec<usize>>,
     modules: HashMap<String, &'a Tree>,
     calls: HashMap<String, &'a Tree>,
     /// What is written of a resource, by the path of its module and its name there.
     written: HashMap<(String, String), &'a Tree>,
 }
+
+/// Who names a resource.
+type Links = HashMap<usize, Vec<usize>>;
 
 /// From where a reference is followed.
 struct Scope<'s> {
@@ -135,7 +144,9 @@ impl<'a> Plan<'a> {
             all: Vec::new(),
             is_state: false,
             region: None,
+            by_kind: HashMap::new(),
             by_config: HashMap::new(),
+            linking: RefCell::default(),
             by_value: HashMap::new(),
             modules: HashMap::new(),
             calls: HashMap::new(),
@@ -183,7 +194,9 @@ impl<'a> Plan<'a> {
 
     /// Resources of these types.
     pub(super) fn of(&self, kinds: &[&str]) -> Vec<usize> {
-        (0..self.all.len()).filter(|id| self.get(*id).is(kinds)).collect()
+        let mut all: Vec<usize> = kinds.iter().filter_map(|k| self.by_kind.get(k)).flatten().copied().collect();
+        all.sort_unstable();
+        all
     }
 
     /// The resources of these types that an attribute names: by known values, else by what its expression refers to.
@@ -194,6 +207,32 @@ impl<'a> Plan<'a> {
         if found.is_empty() {
             found = self.refers(id, path);
             found.retain(|f| self.get(*f).is(kinds) && *f != id);
+        }
+        found.sort_unstable();
+        found.dedup();
+        found
+    }
+
+    /// The resources of these types that name this one by an attribute.
+    pub(super) fn linking(&self, id: usize, kinds: &[&str], path: &[&str]) -> Vec<usize> {
+        let mut memo = self.linking.borrow_mut();
+        let mut found = Vec::new();
+        for kind in kinds {
+            let links = memo.entry(((*kind).to_owned(), path.join("."))).or_insert_with(|| {
+                let mut links = Links::new();
+                for part in self.of(&[kind]) {
+                    let known: Vec<usize> =
+                        self.get(part).texts(path).iter().flat_map(|text| self.named(text)).collect();
+                    let mut named = if known.is_empty() { self.refers(part, path) } else { known };
+                    named.sort_unstable();
+                    named.dedup();
+                    for target in named {
+                        links.entry(target).or_default().push(part);
+                    }
+                }
+                links
+            });
+            found.extend(links.get(&id).into_iter().flatten());
         }
         found.sort_unstable();
         found.dedup();
@@ -397,6 +436,7 @@ impl<'a> Plan<'a> {
 
     fn index(&mut self) {
         for (id, resource) in self.all.iter().enumerate().filter(|(_, r)| !r.is_data) {
+            self.by_kind.entry(resource.kind).or_default().push(id);
             for key in NAMED_BY {
                 if let Some(text) = resource.values.text_at(&[key]).filter(|t| !t.is_empty()) {
                     let all = self.by_value.entry(text).or_default();

@@ -114,10 +114,7 @@ impl Import<'_, '_> {
             }
         }
         for id in plan.of(&["aws_efs_file_system"]) {
-            let targets = plan.of(&["aws_efs_mount_target"]).into_iter();
-            let targets: Vec<usize> = targets
-                .filter(|t| plan.find(*t, &["file_system_id"], &["aws_efs_file_system"]).contains(&id))
-                .collect();
+            let targets = plan.linking(id, &["aws_efs_mount_target"], &["file_system_id"]);
             let subnets: Vec<usize> =
                 targets.iter().flat_map(|t| plan.find(*t, &["subnet_id"], &["aws_subnet"])).collect();
             let guards = self.groups_of(&targets, &[&["security_groups"]]);
@@ -156,9 +153,7 @@ impl Import<'_, '_> {
             let zone = if is_inside { self.zone_of(&subnets, &vpcs) } else { aws.clone() };
             let node = self.keep(id, &zone, "es", "domain/", &["es:ESHttpGet"], &["es:ESHttpPut"]);
             let kinds = &["aws_elasticsearch_domain_policy", "aws_opensearch_domain_policy"];
-            let domains = &["aws_elasticsearch_domain", "aws_opensearch_domain"];
-            let policies =
-                plan.of(kinds).into_iter().filter(|p| plan.find(*p, &["domain_name"], domains).contains(&id));
+            let policies = plan.linking(id, kinds, &["domain_name"]).into_iter();
             let mut documents: Vec<Document> =
                 policies.filter_map(|p| Document::of(plan, p, &["access_policies"])).collect();
             documents.extend(of.text(&["access_policies"]).map(Document::parse));
@@ -198,10 +193,7 @@ impl Import<'_, '_> {
             let node = self.keep(id, &aws, service, "", read, write);
             let (kind, attribute) =
                 if is_queue { ("aws_sqs_queue_policy", "queue_url") } else { ("aws_sns_topic_policy", "arn") };
-            let policies = plan
-                .of(&[kind])
-                .into_iter()
-                .filter(|p| plan.find(*p, &[attribute], &["aws_sqs_queue", "aws_sns_topic"]).contains(&id));
+            let policies = plan.linking(id, &[kind], &[attribute]).into_iter();
             let mut documents: Vec<Document> = policies.filter_map(|p| Document::of(plan, p, &["policy"])).collect();
             documents.extend(of.text(&["policy"]).map(Document::parse));
             let statements: Vec<_> = documents.iter().flat_map(|d| d.statements().to_vec()).collect();
@@ -232,10 +224,8 @@ impl Import<'_, '_> {
         let aws = self.zone.clone();
         for id in plan.of(&["aws_secretsmanager_secret"]) {
             let (key, label) = (self.key(id), self.label(id));
-            let rotations = plan.of(&["aws_secretsmanager_secret_rotation"]).into_iter();
-            let mut rotations = rotations
-                .filter(|r| plan.find(*r, &["secret_id"], &["aws_secretsmanager_secret"]).contains(&id))
-                .peekable();
+            let mut rotations =
+                plan.linking(id, &["aws_secretsmanager_secret_rotation"], &["secret_id"]).into_iter().peekable();
             let is_rotated = rotations.peek().is_some();
             let days = rotations.find_map(|r| plan.get(r).number(&["rotation_rules", "automatically_after_days"]));
             let datum = self.draft.data(&key, &label).set("class", "secret");

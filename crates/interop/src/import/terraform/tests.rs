@@ -95,13 +95,6 @@ fn nothing_sensitive_gets_out() {
     }
 }
 
-#[test]
-fn print() {
-    if let Ok(file) = std::env::var("WARD_PRINT") {
-        println!("{}", read(&std::fs::read_to_string(file).expect("a file")).written.text);
-    }
-}
-
 /// Whether statements administer, and what they may do with the bucket `data`.
 fn power(statements: &str) -> (bool, Can) {
     let text = if statements.starts_with('[') { statements.to_owned() } else { format!("[{statements}]") };
@@ -209,7 +202,8 @@ fn who_reads_a_bucket() {
     let block = |acl: bool, policy: bool| json!({ "block_public_acls": acl, "ignore_public_acls": acl, "block_public_policy": policy, "restrict_public_buckets": policy });
     let open = Some(block(false, false));
     // Policy, access control list, block of the bucket, of the account, ownership; whether it is public.
-    let rows: Vec<(Option<&str>, Option<&str>, Option<Json>, Option<Json>, Option<&str>, bool)> = vec![
+    type Row<'r> = (Option<&'r str>, Option<&'r str>, Option<Json>, Option<Json>, Option<&'r str>, bool);
+    let rows: Vec<Row<'_>> = vec![
         (None, None, None, None, None, false),
         (Some(anybody), None, open.clone(), None, None, true),
         (Some(anybody), None, None, None, None, true),
@@ -436,10 +430,16 @@ fn what_is_not_taken_over_is_told_once() {
 
 #[test]
 fn other_files_of_terraform_are_refused_with_the_way_to_a_plan() {
-    for text in ["{\"hello\": 1}", "region: eu\n"] {
-        let file = SourceFile { name: "main.tf".to_owned(), text: text.to_owned() };
-        let error = import(&[file], Some(Format::Terraform)).expect_err("no plan").to_string();
-        assert!(error.contains("terraform show -json"), "{error}");
+    for (name, text, format) in [
+        ("plan.json", "{\"hello\": 1}", Some(Format::Terraform)),
+        ("main.tf", "resource \"aws_s3_bucket\" \"b\" {\n}\n", None),
+        ("-", "# buckets\nresource \"aws_s3_bucket\" \"b\" {\n  bucket = \"b\"\n}\n", None),
+        ("prod.tfvars", "region = \"eu\"\n", None),
+        ("main.tf.json", "{\"resource\": {}}", None),
+    ] {
+        let file = SourceFile { name: name.to_owned(), text: text.to_owned() };
+        let error = import(&[file], format).expect_err("no plan").to_string();
+        assert!(error.contains("terraform show -json p"), "{error}");
     }
 }
 

@@ -182,10 +182,3 @@ proptest! {
         prop_assert!(try_read(&text).is_ok(), "{}", text);
     }
 }
-
-#[test]
-fn print() {
-    if let Ok(file) = std::env::var("WARD_PRINT") {
-        println!("{}", read(&std::fs::read_to_string(file).expect("a file")).written.text);
-    }
-}
