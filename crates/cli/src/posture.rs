@@ -95,7 +95,7 @@ impl Level {
 }
 
 /// The day by which waivers and drills end.
-#[derive(clap::Args, Clone, Copy)]
+#[derive(clap::Args, Clone, Copy, Default)]
 pub(crate) struct Day {
     /// Grade as of this day [default: today, UTC]
     #[arg(long = "date", value_name = "YYYY-MM-DD", value_parser = parse_date)]

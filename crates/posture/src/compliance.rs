@@ -185,7 +185,12 @@ impl Assessment {
 /// Assesses a model, of which the findings are given, by some frameworks.
 pub fn assess(model: &model::Model, findings: &[Finding], frameworks: &[Framework]) -> Vec<Assessment> {
     let view = View::new(model);
-    let looked: HashMap<&str, Vec<Subject>> = RULES.iter().map(|rule| (rule.id, (rule.looks_at.list)(&view))).collect();
+    let look = |rule: &crate::Rule| {
+        let mut subjects = (rule.looks_at.list)(&view);
+        subjects.sort_by(|a, b| a.id.cmp(&b.id));
+        subjects
+    };
+    let looked: HashMap<&str, Vec<Subject>> = RULES.iter().map(|rule| (rule.id, look(rule))).collect();
     let failures = failures(findings);
     frameworks.iter().map(|f| Assessor { view: &view, looked: &looked, failures: &failures, of: *f }.run()).collect()
 }
@@ -269,19 +274,20 @@ impl Assessor<'_, '_> {
         };
         let (mut tests, mut findings) = (Vec::new(), Vec::new());
         for rule in self.of.rules(clause.id) {
-            let subjects = self.looked.get(rule.id).into_iter().flatten().filter(concerns);
-            let mut subjects: Vec<&str> = subjects.map(|s| s.id.as_str()).collect();
-            subjects.sort_unstable();
+            let all: &[Subject] = self.looked.get(rule.id).map_or(&[], Vec::as_slice);
+            let mut subjects: Vec<&str> = all.iter().filter(concerns).map(|s| s.id.as_str()).collect();
             subjects.dedup();
             let about = |f: &&Failure| {
                 let subject = f.id.split_once('@').map_or("", |(_, subject)| subject);
-                subjects.binary_search(&subject).is_ok()
+                let seen = || all.binary_search_by(|s| s.id.as_str().cmp(subject)).is_ok();
+                // A finding about what the rule does not say to look at is never dropped.
+                subjects.binary_search(&subject).is_ok() || some && !seen()
             };
             let found: Vec<Failure> = self.failures.get(rule.id).into_iter().flatten().filter(about).cloned().collect();
             tests.push(Test {
                 rule: rule.id,
                 looks_at: rule.looks_at.what,
-                subjects: subjects.len(),
+                subjects: subjects.len().max(found.len()),
                 found: found.len(),
             });
             findings.extend(found);

@@ -29,7 +29,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         (Some(one), true) => {
             let mut all = summary(one);
             if let Some(fields) = all.as_object_mut() {
-                fields.insert("controls_list".to_owned(), detail(one));
+                fields.insert("controls".to_owned(), detail(one));
             }
             output::print_json(&all)?;
         }
@@ -90,9 +90,7 @@ fn summary(of: Framework) -> Value {
         "name": table.name,
         "version": table.version,
         "source": table.source,
-        "controls": table.clauses.len(),
-        "tested": tested,
-        "manual": table.clauses.len() - tested,
+        "counts": { "all": table.clauses.len(), "tested": tested, "manual": table.clauses.len() - tested },
     })
 }
 

@@ -253,6 +253,41 @@ fn oscal_is_the_same_for_the_same_and_another_for_another_model() {
 }
 
 #[test]
+fn the_exit_code_says_whether_something_fails() {
+    let dir = tempfile::tempdir().unwrap();
+    let out = dir.path().join("report.json");
+    let run = |model: &str, frameworks: &[Framework], all: bool| {
+        std::fs::write(dir.path().join("ward.yaml"), model).unwrap();
+        let asked = super::Asked {
+            dir: dir.path().to_owned(),
+            frameworks: frameworks.to_vec(),
+            all,
+            format: super::Format::Json,
+            out: Some(out.clone()),
+            day: crate::posture::Day::default(),
+        };
+        let code = super::report(&asked).map(|code| format!("{code:?}"));
+        (code, std::fs::read_to_string(&out).unwrap_or_default())
+    };
+    let code = |code: u8| format!("{:?}", std::process::ExitCode::from(code));
+    let nothing = "ward: 1\nmodel: nothing\nzones: { inside: {} }\n";
+    let model = MODEL.replace("WHY", "one region").replace("OWNER", "data-team");
+    let (fine, text) = run(nothing, &[], true);
+    assert_eq!(fine.unwrap(), code(0));
+    let document: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(document["frameworks"].as_array().unwrap().len(), Framework::ALL.len());
+    assert_eq!(document["frameworks"][0]["counts"]["satisfied"], 0);
+    let (failing, text) = run(&model, &[Framework::Gdpr, Framework::Soc2, Framework::Gdpr], false);
+    assert_eq!(failing.unwrap(), code(1));
+    let document: Value = serde_json::from_str(&text).unwrap();
+    let ids: Vec<&str> =
+        document["frameworks"].as_array().unwrap().iter().map(|f| f["framework"].as_str().unwrap()).collect();
+    assert_eq!(ids, ["gdpr", "soc2"]);
+    assert_eq!(run(&model, &[Framework::Coppa], false).0.unwrap(), code(0));
+    assert!(run("ward: 1\n", &[Framework::Coppa], false).0.is_err());
+}
+
+#[test]
 fn a_model_with_errors_is_no_answer() {
     let file = SourceFile { name: "ward.yaml".to_owned(), text: "ward: 1\n".to_owned() };
     let refused = assess(".".as_ref(), vec![file], &[Framework::Gdpr], datetime!(2026-11-22 10:00 UTC));

@@ -160,6 +160,27 @@ flows:
 }
 
 #[test]
+fn what_follows_from_something_not_covered_stands_for_itself() {
+    // One access log would mend both flows; only one of them moves card numbers.
+    let model = "
+zones: { inside: {} }
+data: { invoice: { class: confidential }, card: { class: restricted, of: pan } }
+nodes:
+  web: { kind: service, zone: inside }
+  billing: { kind: service, zone: inside, auth: token, reads: [invoice, card] }
+flows:
+  - { id: bill, from: web, to: billing, carries: [invoice], via: { tls: \"1.3\" } }
+  - { id: pay, from: web, to: billing, carries: [card], via: { tls: \"1.3\" } }
+";
+    let of = assessed(model, Framework::PciDss);
+    let ids = |all: Vec<&crate::Failure>| all.iter().map(|f| (f.id.clone(), f.follows.clone())).collect::<Vec<_>>();
+    let wanted = [("unlogged-flow@pay".to_owned(), Some("unlogged-flow@bill".to_owned()))];
+    assert_eq!(ids(of.worst()), wanted);
+    let everything = assessed(model, Framework::Nist800207);
+    assert_eq!(ids(everything.worst()), [("unlogged-flow@bill".to_owned(), None)]);
+}
+
+#[test]
 fn secrets_count_for_what_they_open_and_copies_for_what_they_copy() {
     let model = "
 zones: { inside: {} }
@@ -179,11 +200,11 @@ flows:
         model,
         Framework::Coppa,
         expect![[r#"
-        Some(["backup", "profile"])
-        § 312.7 satisfied: over-collection 0/2; []
-        § 312.8 not-satisfied: unencrypted-store 0/2, public-store 0/2, encoded-secret 0/2, plaintext-flow 0/2, weak-tls 0/2, unauthenticated-flow 0/2, exposed-admin 0/1, unlogged-flow 1/2, child-data-reach 0/2, weaker-copy 0/1; ["unlogged-flow@nightly"]
-        § 312.10 not-satisfied: retention 1/1; ["retention@backup"]
-    "#]],
+            Some(["backup", "profile"])
+            § 312.7 satisfied: over-collection 0/1; []
+            § 312.8 not-satisfied: unencrypted-store 0/2, public-store 0/2, encoded-secret 0/2, plaintext-flow 0/2, weak-tls 0/2, unauthenticated-flow 0/2, exposed-admin 0/1, unlogged-flow 1/2, child-data-reach 0/2, weaker-copy 0/1; ["unlogged-flow@nightly"]
+            § 312.10 not-satisfied: retention 1/1; ["retention@backup"]
+        "#]],
     );
 }
 
