@@ -1,6 +1,8 @@
 //! Replays the corpus of every fuzz target: inputs that once broke something, or are near what could.
 #[path = "../../fuzz/properties/allow_entry.rs"]
 mod allow_entry;
+#[path = "../../fuzz/properties/import.rs"]
+mod import;
 #[path = "../../fuzz/properties/join_token.rs"]
 mod join_token;
 #[path = "../../fuzz/properties/key_set.rs"]
@@ -34,6 +36,11 @@ fn replay(target: &str, check: fn(&[u8])) {
 #[test]
 fn allow_entry_corpus() {
     replay("allow_entry", allow_entry::check);
+}
+
+#[test]
+fn import_corpus() {
+    replay("import", import::check);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use model::{
     tree::{Tree, TreeError},
 };
 
-use crate::draft::{self, Draft};
+use crate::draft::{self, Draft, Kind};
 pub use crate::draft::{LeftOut, Written};
 
 pub mod compose;
@@ -180,6 +180,12 @@ pub fn import_as(files: &[SourceFile], format: Option<Format>, name: Option<&str
     }
     if draft.count() > draft::NOUNS_MAX {
         return Err(ImportError::TooMany(draft.count(), "nouns"));
+    }
+    // Flows are joined later, and counted again.
+    for (kind, what) in [(Kind::Zone, "zones"), (Kind::Data, "data"), (Kind::Node, "nodes"), (Kind::Flow, "flows")] {
+        if draft.all(kind).len() > NOUNS_MAX {
+            return Err(ImportError::TooMany(draft.all(kind).len(), what));
+        }
     }
     let written = draft.write(&names);
     for (count, what) in written.nouns.into_iter().zip(["zones", "data", "nodes", "flows"]) {

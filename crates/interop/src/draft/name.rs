@@ -21,7 +21,9 @@ pub(super) fn label(text: &str, otherwise: &str) -> String {
             break;
         }
         small = c.is_ascii_lowercase() || c.is_ascii_digit();
-        if c.is_ascii_alphanumeric() {
+        if let Some(folded) = fold(c) {
+            label.push_str(folded);
+        } else if c.is_ascii_alphanumeric() {
             label.push(c.to_ascii_lowercase());
         } else if !label.is_empty() && !label.ends_with('-') {
             label.push('-');
@@ -30,6 +32,34 @@ pub(super) fn label(text: &str, otherwise: &str) -> String {
     label.truncate(LABEL_MAX);
     let label = label.trim_matches('-');
     if label.is_empty() { otherwise.to_owned() } else { label.to_owned() }
+}
+
+/// A letter with a mark as the letters that one writes without.
+fn fold(c: char) -> Option<&'static str> {
+    const FOLDED: [(&str, &str); 16] = [
+        ("àáâãåāăąÀÁÂÃÅ", "a"),
+        ("çćčÇĆČ", "c"),
+        ("ďđĎĐ", "d"),
+        ("èéêëēęěÈÉÊËĘĚ", "e"),
+        ("ìíîïīıÌÍÎÏİ", "i"),
+        ("łľŁ", "l"),
+        ("ñńňÑŃŇ", "n"),
+        ("òóôõøōőÒÓÔÕØŐ", "o"),
+        ("řŘ", "r"),
+        ("śšşŚŠŞ", "s"),
+        ("ťţŤŢ", "t"),
+        ("ùúûūůűÙÚÛŮŰ", "u"),
+        ("ýÿÝ", "y"),
+        ("źżžŹŻŽ", "z"),
+        ("äÄæÆ", "ae"),
+        ("öÖœŒ", "oe"),
+    ];
+    match c {
+        'ü' | 'Ü' => Some("ue"),
+        'ß' => Some("ss"),
+        _ if c.is_ascii() => None,
+        _ => FOLDED.iter().find(|(from, _)| from.contains(c)).map(|(_, to)| *to),
+    }
 }
 
 /// The names that are taken.

@@ -214,8 +214,10 @@ impl<'a, 'd> Project<'a, 'd> {
         let Some(service) = self.services.get(at) else { return };
         let (name, place) = (service.name, service.place());
         let image = service.text(&["image"]);
-        let product = image.as_deref().and_then(image::store);
-        let by_name = super::mermaid::of_box(name).filter(|_| image.is_none());
+        // What is built here has a name of its own: `etl-kafka` is no Kafka.
+        let built = service.first(&["build"]).is_some();
+        let product = image.as_deref().filter(|_| !built).and_then(image::store);
+        let by_name = super::mermaid::of_box(name).filter(|_| image.is_none() || built);
         let networks = self.networks(at);
         let Some(service) = self.services.get(at) else { return };
         let key = self.key("service", name);

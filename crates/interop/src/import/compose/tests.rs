@@ -117,6 +117,9 @@ fn a_typical_project() {
           # what is said between services: no compose file says what that is
           requests:
             class: internal  # guessed: nothing says how sensitive it is
+          # what is sent to others: say what that is, and how sensitive
+          outbound:
+            class: internal  # guessed: nothing says how sensitive it is
 
         nodes:
           # shop/compose.yaml:9: image nginx:1.27
@@ -223,12 +226,14 @@ fn a_typical_project() {
           - id: api-o1-ingest-example-com
             from: api
             to: o1-ingest-example-com
+            carries: [outbound]  # guessed: what is sent there is not in what was read
             via:
               tls: "1.2"  # guessed: `https`, and at least 1.2 today
           # from shop/compose.yaml:23 env SENTRY_DSN
           - id: worker-o1-ingest-example-com
             from: worker
             to: o1-ingest-example-com
+            carries: [outbound]  # guessed: what is sent there is not in what was read
             via:
               tls: "1.2"  # guessed: `https`, and at least 1.2 today
     "##]].assert_eq(&imported.written.text);
@@ -239,8 +244,6 @@ fn a_typical_project() {
         High unguarded-entry@web
         Medium shared-credential@db-postgres-password
         Medium static-secret@api-jwt-secret
-        Low unused-flow@api-o1-ingest-example-com
-        Low unused-flow@worker-o1-ingest-example-com
     "#]]
     .assert_eq(&found);
 }

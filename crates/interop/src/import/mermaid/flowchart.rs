@@ -65,10 +65,12 @@ pub(super) fn parse(text: &str, line: usize) -> Option<Chart> {
         if start.is_empty() {
             break;
         }
+        let before = (parser.chart.nodes.len(), parser.chart.edges.len());
         rest = match parser.statement(start) {
             Some(Ok(rest)) => rest,
             Some(Err(TooMany)) => return None,
             None => {
+                parser.take_back(before);
                 let line = start.split(['\n', ';']).next().unwrap_or_default();
                 let what = format!("`{}`", shown(line));
                 parser.chart.left_out.push((at, what, "this cannot be read as a statement of a flowchart".to_owned()));
@@ -106,6 +108,14 @@ struct Parser {
 }
 
 impl Parser {
+    /// Forgets what a statement that cannot be read as a whole has drawn.
+    fn take_back(&mut self, (nodes, edges): (usize, usize)) {
+        for node in self.chart.nodes.drain(nodes..) {
+            self.nodes.remove(&node.id);
+        }
+        self.chart.edges.truncate(edges);
+    }
+
     /// Reads a statement; none where it is none.
     fn statement<'a>(&mut self, text: &'a str) -> Step<'a> {
         let line_end = text.find('\n').unwrap_or(text.len());
@@ -128,6 +138,8 @@ impl Parser {
                 return text.get(word.len()..).map(Ok);
             }
             "direction" if !is_arrow => return text.get(line_end..).map(Ok),
+            // A second diagram in the same block.
+            "graph" | "flowchart" if super::header(text).is_some() && !is_arrow => return text.get(line_end..).map(Ok),
             _ if LOOKS.contains(&word.trim_end_matches(':')) && !is_arrow => {
                 // `accDescr { … }` may have several lines.
                 let block = behind.trim_start().strip_prefix('{').filter(|_| word.starts_with("accDescr"));

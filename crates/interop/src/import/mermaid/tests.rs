@@ -218,7 +218,7 @@ fn words_on_arrows_say_how() {
             a > f: unnamed ssh=true
             a > g: unnamed auth=none tls=none
             a > h:  <- customer-profiles auth=token tls=1.2
-            a > i: key
+            a > i: api-key auth=token tls=1.2
             a > j: card-number auth=token tls=1.2
             a > k: it-twice
             a > l: unnamed tls=1.2
@@ -419,16 +419,14 @@ fn what_cannot_be_read_is_told_with_its_line() {
     check(
         "flowchart LR\n\n a[\"open --> b\n c --> d\n ??? !!\n e -->\n",
         expect![[r#"
-        zone default Low
-        Service c in default
-        Service d in default
-        Service e in default
-        Service node in default
-        c > d: unnamed
-        left out at a.mmd:3: `a["open --> b`: this cannot be read as a statement of a flowchart
-        left out at a.mmd:5: `??? !!`: this cannot be read as a statement of a flowchart
-        left out at a.mmd:6: `e -->`: this cannot be read as a statement of a flowchart
-    "#]],
+            zone default Low
+            Service c in default
+            Service d in default
+            c > d: unnamed
+            left out at a.mmd:3: `a["open --> b`: this cannot be read as a statement of a flowchart
+            left out at a.mmd:5: `??? !!`: this cannot be read as a statement of a flowchart
+            left out at a.mmd:6: `e -->`: this cannot be read as a statement of a flowchart
+        "#]],
     );
 }
 
@@ -449,7 +447,7 @@ fn two_diagrams_that_contradict_each_other_make_a_model_all_the_same() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(ProptestConfig::with_cases(96))]
 
     #[test]
     fn no_flowchart_breaks_anything(body in "(([a-e]|subgraph|end|\\[|\\]|\\(|\\)|\\{|\\}|\"|--|==|-\\.|>|x|o|\\||&|;|@|\\{|:::|%%|#|<br/>|user|db| |\n|\\PC){0,3}){0,40}") {

@@ -586,6 +586,11 @@ pub(super) fn of_arrow(text: &str) -> Said {
     let says_how = |word: &str| HOW.contains(&word) || word.bytes().all(|b| b.is_ascii_digit());
     let phrase = TRAVEL.iter().any(|(p, w, v)| *v == "none" && (*w == "tls" || *w == "auth") && joined.trim() == *p);
     let trimmed = text.trim();
+    // `202 Accepted`
+    let status = |w: &String| w.len() == 3 && w.parse::<u16>().is_ok_and(|n| (100..600).contains(&n));
+    if all.first().is_some_and(status) {
+        return said;
+    }
     let is_verb = |w: &String| VERBS.contains(&w.as_str()) || FETCHES.contains(&w.as_str());
     if phrase
         || all.iter().all(|w| says_how(w) || is_verb(w) || ANSWERS.contains(&w.as_str()) || SMALL.contains(&w.as_str()))
