@@ -122,8 +122,9 @@ impl<'a> Modelling<'a> {
             }
         }
         for map in workload.mounted() {
-            for (file, text) in self.cluster.config(namespace, map).unwrap_or_default() {
-                let place = format!("{} ConfigMap {map}, {file}", workload.object.place_of(text));
+            let Some(object) = self.cluster.configs.get(&(namespace, map)) else { continue };
+            for (file, text) in object.tree.get("data").map_or(&[][..], Tree::entries) {
+                let place = format!("{} ConfigMap {map}, {file}", object.place_of(text));
                 for address in addresses(text.text().unwrap_or_default()) {
                     self.add(&mut calls, workload, &address, Look::File, &place, "", None);
                 }

@@ -24,7 +24,7 @@ pub(super) struct Cluster<'a> {
     /// Istio's PeerAuthentications.
     pub(super) peers: Vec<Object<'a>>,
     by_service: HashMap<(&'a str, &'a str), usize>,
-    configs: HashMap<(&'a str, &'a str), &'a [(String, Tree)]>,
+    pub(super) configs: HashMap<(&'a str, &'a str), Object<'a>>,
 }
 
 impl<'a> Cluster<'a> {
@@ -52,10 +52,7 @@ impl<'a> Cluster<'a> {
                 ("", "Namespace") => _ = cluster.namespaces.entry(object.name).or_insert(*object),
                 ("", "ServiceAccount") => _ = cluster.accounts.entry(key).or_insert(*object),
                 ("", "Secret") => _ = cluster.secrets.entry(key).or_insert(*object),
-                ("", "ConfigMap") => {
-                    let data = object.tree.get("data").map_or(&[][..], Tree::entries);
-                    cluster.configs.entry(key).or_insert(data);
-                }
+                ("", "ConfigMap") => _ = cluster.configs.entry(key).or_insert(*object),
                 ("security.istio.io", "PeerAuthentication") => cluster.peers.push(*object),
                 _ => {}
             }
@@ -70,7 +67,7 @@ impl<'a> Cluster<'a> {
 
     /// The entries of a ConfigMap.
     pub(super) fn config(&self, namespace: &str, name: &str) -> Option<&'a [(String, Tree)]> {
-        self.configs.get(&(namespace, name)).copied()
+        self.configs.get(&(namespace, name)).map(|o| o.tree.get("data").map_or(&[][..], Tree::entries))
     }
 
     /// A Service, by its place.

@@ -10,6 +10,10 @@ use super::{
 };
 use crate::draft::{Draft, Kind};
 
+mod annotation;
+
+use annotation::{guards, is_secure, proof, scheme};
+
 /// One way in.
 #[derive(Clone, Debug)]
 struct Front {
@@ -275,12 +279,8 @@ impl Modelling<'_> {
     }
 
     fn ingress_reach(&self, object: &Object<'_>, class: &str, workload: Option<usize>) -> (Reach, bool) {
-        match object.annotation("alb.ingress.kubernetes.io/scheme") {
-            Some("internet-facing") => return (Reach::Anywhere, false),
-            Some(_) => return (Reach::Private, false),
-            // Its default.
-            None if class == "alb" => return (Reach::Private, false),
-            None => {}
+        if let Some(public) = scheme(object, class) {
+            return (if public { Reach::Anywhere } else { Reach::Private }, false);
         }
         if class.contains("internal") || class.contains("private") {
             return (Reach::Private, false);
@@ -462,16 +462,7 @@ impl Front {
                 names.is_empty() || names.iter().filter_map(Tree::text).any(same)
             })
         };
-        let by_annotation = [
-            "alb.ingress.kubernetes.io/certificate-arn",
-            "networking.gke.io/managed-certificates",
-            "ingress.gcp.kubernetes.io/pre-shared-cert",
-            "appgw.ingress.kubernetes.io/appgw-ssl-certificate",
-            "traefik.ingress.kubernetes.io/router.tls",
-            "nginx.ingress.kubernetes.io/ssl-passthrough",
-        ];
-        let secure = by_annotation.iter().any(|a| object.annotation(a).is_some_and(|v| v != "false"))
-            || object.annotation("alb.ingress.kubernetes.io/listen-ports").is_some_and(|p| p.contains("HTTPS"));
+        let secure = is_secure(object);
         let rules = spec.map_or(&[][..], |s| s.items_at(&["rules"]));
         let mut hosts: Vec<&str> = rules.iter().map(|r| r.text_at(&["host"]).unwrap_or("every host")).collect();
         if hosts.is_empty() {
@@ -492,36 +483,6 @@ fn gateway<'f>(fronts: &'f mut Fronts, namespace: &str, name: &str, place: &str)
     fronts
         .entry(format!("k8s:gateway/{namespace}/{name}"))
         .or_insert_with(|| Front::new(wanted, &Reach::Anywhere, place, None))
-}
-
-/// What filters requests, by annotations of the controllers in use.
-fn guards(object: &Object<'_>) -> BTreeSet<&'static str> {
-    let has = |key: &str| object.annotation(key).is_some_and(|v| !v.is_empty() && v != "false");
-    let table: &[(&str, &'static str)] = &[
-        ("nginx.ingress.kubernetes.io/enable-modsecurity", "waf"),
-        ("alb.ingress.kubernetes.io/wafv2-acl-arn", "waf"),
-        ("alb.ingress.kubernetes.io/waf-acl-id", "waf"),
-        ("alb.ingress.kubernetes.io/web-acl-id", "waf"),
-        ("appgw.ingress.kubernetes.io/waf-policy-for-path", "waf"),
-        ("haproxy-ingress.github.io/waf", "waf"),
-        ("nginx.ingress.kubernetes.io/limit-rps", "rate"),
-        ("nginx.ingress.kubernetes.io/limit-rpm", "rate"),
-        ("nginx.ingress.kubernetes.io/limit-connections", "rate"),
-        ("haproxy.org/rate-limit-requests", "rate"),
-        ("nginx.ingress.kubernetes.io/auth-url", "oidc"),
-    ];
-    let mut all: BTreeSet<&'static str> = table.iter().filter(|(key, _)| has(key)).map(|(_, guard)| *guard).collect();
-    if matches!(object.annotation("alb.ingress.kubernetes.io/auth-type"), Some("oidc" | "cognito")) {
-        all.insert("oidc");
-    }
-    all
-}
-
-fn proof(object: &Object<'_>) -> Option<&'static str> {
-    if object.annotation("nginx.ingress.kubernetes.io/auth-tls-secret").is_some() {
-        return Some("mtls");
-    }
-    matches!(object.annotation("nginx.ingress.kubernetes.io/auth-type"), Some("basic" | "digest")).then_some("password")
 }
 
 fn hosts(all: &BTreeSet<String>) -> String {
