@@ -2,6 +2,8 @@
 //!
 //! What a format cannot say is a note, which the caller shows, and a comment where it would have stood. An export never
 //! allows more than the model: in doubt it allows less.
+use std::collections::HashSet;
+
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 
@@ -11,7 +13,7 @@ pub mod network_policy;
 pub mod otm;
 
 /// What a note is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum About {
     /// A word of the model that the format has none for, or that holds otherwise.
@@ -31,7 +33,7 @@ impl About {
 }
 
 /// What the export cannot say, or needs.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Note {
     /// What it is about.
     pub about: About,
@@ -118,6 +120,7 @@ pub struct Exported {
     documents: Vec<Document>,
     /// What is not expressed, once each.
     pub notes: Vec<Note>,
+    noted: HashSet<Note>,
 }
 
 impl Exported {
@@ -163,7 +166,7 @@ impl Exported {
     }
 
     fn note(&mut self, note: Note) {
-        if !self.notes.contains(&note) {
+        if self.noted.insert(note.clone()) {
             self.notes.push(note);
         }
     }

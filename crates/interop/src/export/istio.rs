@@ -2,7 +2,10 @@
 //!
 //! The policies of flows are compiled elsewhere, by the engine that decides; here they are brought into the cluster's words,
 //! with the rest of what a mesh needs for them to mean the same.
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use model::{
     Flow, Model, Name, Node, NodeKind, Protocol, Role,
@@ -53,25 +56,25 @@ pub fn export(cluster: &Cluster, documents: Documents, label: &str) -> Result<Ex
     if !is_label_key(label) {
         return Err(ExportError::Label(label.to_owned()));
     }
-    let mut exporter = Exporter { cluster, label, out: Exported::default(), names: BTreeSet::new() };
+    let flows = cluster.model.flows.iter().map(|flow| (flow.id.as_str(), flow)).collect();
+    let mut exporter = Exporter { cluster, label, flows, out: Exported::default(), names: BTreeSet::new() };
     for note in cluster.notes.iter().cloned().chain(mesh_notes(&cluster.model)).chain(standby_notes(&cluster.model)) {
         exporter.out.note(note);
     }
     exporter.head(&documents);
     exporter.namespaces()?;
-    let Documents { mut policies, mut authentications, written_policies, written_authentications } = documents;
+    let Documents { policies, authentications, written_policies, written_authentications } = documents;
+    let mut policies = by_node(policies, |policy| &policy.spec.selector);
+    let mut authentications = by_node(authentications, |document| &document.spec.selector);
     for (name, node) in cluster.workloads() {
         exporter.listeners(name, node)?;
         for note in node_notes(name, node) {
             exporter.out.note(note);
         }
-        let mine = |selector: &Option<Selector>| {
-            selector.as_ref().is_some_and(|s| s.match_labels.get(NODE_LABEL).is_some_and(|l| l == name.as_str()))
-        };
-        for document in authentications.extract_if(.., |one| mine(&one.spec.selector)) {
+        for document in authentications.remove(name.as_str()).unwrap_or_default() {
             exporter.issuer(document)?;
         }
-        for policy in policies.extract_if(.., |one| mine(&one.spec.selector)) {
+        for policy in policies.remove(name.as_str()).unwrap_or_default() {
             exporter.flow(name, node, policy)?;
         }
     }
@@ -85,6 +88,16 @@ pub fn export(cluster: &Cluster, documents: Documents, label: &str) -> Result<Ex
         exporter.outside(flow);
     }
     Ok(exporter.out)
+}
+
+/// Compiled documents by the node that they select.
+fn by_node<T>(documents: Vec<T>, selector: impl Fn(&T) -> &Option<Selector>) -> BTreeMap<String, Vec<T>> {
+    let mut all: BTreeMap<String, Vec<T>> = BTreeMap::new();
+    for document in documents {
+        let node = selector(&document).as_ref().and_then(|selector| selector.match_labels.get(NODE_LABEL)).cloned();
+        all.entry(node.unwrap_or_default()).or_default().push(document);
+    }
+    all
 }
 
 /// An optional DNS name and a slash, then up to 63 characters (Kubernetes, "Labels and Selectors").
@@ -149,6 +162,7 @@ fn node_notes(name: &Name, node: &Node) -> Vec<Note> {
 struct Exporter<'a> {
     cluster: &'a Cluster,
     label: &'a str,
+    flows: BTreeMap<&'a str, &'a Flow>,
     out: Exported,
     /// Kind, namespace and name of what was written.
     names: BTreeSet<(&'static str, String, String)>,
@@ -166,8 +180,9 @@ impl Exporter<'_> {
             model.name
         ));
         head.push(String::new());
-        head.push("Each workload is a pod with this label, under a service account of its own; a Service names the protocol of each".to_owned());
-        head.push("port (appProtocol), as a port that Istio takes for TCP passes no request.".to_owned());
+        head.push("Each workload is a pod with this label and a sidecar (istio-injection=enabled), under a service account of its own. A".to_owned());
+        head.push("Service names the protocol of each port (appProtocol): a port that Istio takes for TCP passes no request. In ambient".to_owned());
+        head.push("mode nobody without a waypoint looks at methods, paths and tokens.".to_owned());
         head.push(String::new());
         let mut rows = vec![["namespace", "label", "serviceAccountName", "ports"].map(str::to_owned)];
         for (name, node) in cluster.workloads() {
@@ -256,8 +271,7 @@ impl Exporter<'_> {
 
     /// The policy of a flow, or of a node that none reaches.
     fn flow(&mut self, name: &Name, node: &Node, mut policy: AuthorizationPolicy) -> Result<(), ExportError> {
-        let id = policy.metadata.annotations.get(FLOW_ANNOTATION).cloned();
-        let flow = id.and_then(|id| self.cluster.model.flows.iter().find(|flow| flow.id.as_str() == id));
+        let flow = policy.metadata.annotations.get(FLOW_ANNOTATION).and_then(|id| self.flows.get(id.as_str()).copied());
         let mut comments = Vec::new();
         match flow {
             Some(flow) => {

@@ -157,7 +157,14 @@ pub fn export(cluster: &Cluster, label: &str, between: Between, reach: &[Reach])
     if !super::istio::is_label_key(label) {
         return Err(ExportError::Label(label.to_owned()));
     }
-    let mut exporter = Exporter { cluster, label, between, out: Exported::default() };
+    let mut touching: BTreeMap<&Name, Vec<&Flow>> = BTreeMap::new();
+    for flow in cluster.model.flows.iter().filter(|flow| !flow.standby) {
+        touching.entry(&flow.from).or_default().push(flow);
+        if flow.to != flow.from {
+            touching.entry(&flow.to).or_default().push(flow);
+        }
+    }
+    let mut exporter = Exporter { cluster, label, between, touching, out: Exported::default() };
     for note in cluster.notes.iter().cloned().chain(standby_notes(&cluster.model)) {
         exporter.out.note(note);
     }
@@ -176,6 +183,8 @@ struct Exporter<'a> {
     cluster: &'a Cluster,
     label: &'a str,
     between: Between,
+    /// Flows that are not on standby, by both their ends.
+    touching: BTreeMap<&'a Name, Vec<&'a Flow>>,
     out: Exported,
 }
 
@@ -270,8 +279,7 @@ impl Exporter<'_> {
     fn workload(&mut self, name: &Name, node: &Node) -> Result<(), ExportError> {
         let mut comments = Vec::new();
         let (mut ingress, mut egress) = (Rules::default(), Rules::default());
-        let cluster = self.cluster;
-        for flow in cluster.model.flows.iter().filter(|flow| !flow.standby) {
+        for flow in self.touching.get(name).cloned().unwrap_or_default() {
             if flow.to == *name {
                 comments.push(format!("from {}: flow {}", flow.from, flow.id));
                 for note in flow_notes(flow) {
@@ -314,7 +322,7 @@ impl Exporter<'_> {
     fn called_from(&self, node: &Name, zone: &Name) -> bool {
         let model = &self.cluster.model;
         let around = |zone| std::iter::successors(Some(zone), |at| model.zones.get(*at)?.parent.as_ref());
-        let mut flows = model.flows_to(node.as_str()).filter(|flow| !flow.standby);
+        let mut flows = self.touching.get(node).into_iter().flatten().filter(|flow| flow.to == *node);
         flows.any(|flow| {
             let from = model.nodes.get(&flow.from);
             from.is_some_and(|from| around(&from.zone).take(model.zones.len()).any(|at| at == zone))

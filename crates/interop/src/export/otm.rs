@@ -2,21 +2,21 @@
 //! as threats. What OTM has no field for stands in `attributes`, under Ward's words.
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::{AtRest, Auth, Class, Data, Flow, Model, Name, Node, NodeKind, Role, Trust, Zone, graph::Area};
-use serde::{Deserialize, Serialize};
-
 use super::{
     ExportError,
     cluster::{audit_word, duration_text, word_text},
 };
+use model::{AtRest, Auth, Class, Data, Flow, Model, Name, Node, NodeKind, Role, Trust, Zone, graph::Area};
+
+mod shape;
+
+pub use shape::Otm;
+use shape::*;
 
 /// The version that is written.
 pub const VERSION: &str = "0.2.0";
 /// The drawing that components and zones have their places in.
 const DIAGRAM: &str = "data-flow-diagram";
-
-/// Attributes, by Ward's words.
-type Attributes = BTreeMap<String, String>;
 
 /// What is weak, as a grader found it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,171 +33,6 @@ pub struct Weakness {
     pub accepted: Option<String>,
     /// Controls of frameworks that it fails.
     pub controls: Vec<String>,
-}
-
-/// An Open Threat Model.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Otm {
-    otm_version: String,
-    project: Project,
-    representations: Vec<Representation>,
-    assets: Vec<Asset>,
-    trust_zones: Vec<TrustZone>,
-    components: Vec<Component>,
-    dataflows: Vec<Dataflow>,
-    threats: Vec<Threat>,
-    mitigations: Vec<Mitigation>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Project {
-    name: String,
-    id: String,
-    attributes: Attributes,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Representation {
-    name: String,
-    id: String,
-    #[serde(rename = "type")]
-    kind: String,
-    size: Size,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-struct Size {
-    width: i32,
-    height: i32,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-struct Position {
-    x: i32,
-    y: i32,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Element {
-    representation: String,
-    id: String,
-    position: Position,
-    size: Size,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Asset {
-    name: String,
-    id: String,
-    risk: AssetRisk,
-    attributes: Attributes,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct AssetRisk {
-    confidentiality: u8,
-    integrity: u8,
-    availability: u8,
-    comment: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct TrustZone {
-    id: String,
-    name: String,
-    #[serde(rename = "type")]
-    kind: String,
-    risk: TrustRisk,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    parent: Option<Parent>,
-    representations: Vec<Element>,
-    attributes: Attributes,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct TrustRisk {
-    trust_rating: u8,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Parent {
-    trust_zone: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Component {
-    id: String,
-    name: String,
-    #[serde(rename = "type")]
-    kind: String,
-    parent: Parent,
-    representations: Vec<Element>,
-    assets: Held,
-    threats: Vec<Instance>,
-    tags: Vec<String>,
-    attributes: Attributes,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Held {
-    processed: Vec<String>,
-    stored: Vec<String>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Instance {
-    threat: String,
-    state: String,
-    mitigations: Vec<MitigationInstance>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct MitigationInstance {
-    mitigation: String,
-    state: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Dataflow {
-    id: String,
-    name: String,
-    bidirectional: bool,
-    source: String,
-    destination: String,
-    assets: Vec<String>,
-    threats: Vec<Instance>,
-    tags: Vec<String>,
-    attributes: Attributes,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Threat {
-    id: String,
-    name: String,
-    description: String,
-    risk: ThreatRisk,
-    tags: Vec<String>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ThreatRisk {
-    likelihood: u8,
-    likelihood_comment: String,
-    impact: u8,
-    impact_comment: String,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Mitigation {
-    id: String,
-    name: String,
-    description: String,
-    risk_reduction: u8,
 }
 
 /// The confidentiality of a class, from 0 to 100.
