@@ -5,7 +5,7 @@ use super::{
     Import,
     managed::managed,
     plan::Plan,
-    policy::{self, Can, Document, Statement, Target},
+    policy::{self, Can, Document, Matcher, Statement, Target},
 };
 use crate::draft::Kind;
 
@@ -113,21 +113,20 @@ impl Import<'_, '_> {
             .map(|id| (id, Document::of(plan, id, &["assume_role_policy"])))
             .collect();
         for (id, of) in &mut rights {
-            of.admin = policy::administers(&of.statements, &self.matcher);
-            if of.admin.is_some() && !self.is_within_boundary(*id) {
-                of.admin = None;
-                of.strange = true;
-            }
+            let limit = self.boundary(*id);
+            of.strange |= matches!(limit, Limit::Unknown);
+            of.admin =
+                policy::administers(&of.statements, &self.matcher).filter(|_| limit.lets_administer(&self.matcher));
+            // A right that is named and limited broadly is named.
+            let may = |action: &str, target: Target<'_>| {
+                let own = policy::can(&of.statements, action, target, &self.matcher);
+                let limited = if own > Can::No { limit.can(action, target, &self.matcher) } else { Can::No };
+                if limited > Can::Maybe { own } else { own.min(limited) }
+            };
             for (place, store) in self.stores.iter().enumerate() {
                 let arn = plan.get(store.id).text(&["arn"]);
                 let target = Target::Resource { id: store.id, arn, service: store.service, tails: &store.tails };
-                let best = |actions: &[&str]| {
-                    actions
-                        .iter()
-                        .map(|a| policy::can(&of.statements, a, target, &self.matcher))
-                        .max()
-                        .unwrap_or(Can::No)
-                };
+                let best = |actions: &[&str]| actions.iter().map(|a| may(a, target)).max().unwrap_or(Can::No);
                 let (mut read, write) = (best(store.read), best(store.write));
                 if of.is_unknown && of.named.contains(&store.id) {
                     read = read.max(Can::Maybe);
@@ -140,7 +139,7 @@ impl Import<'_, '_> {
                 let tails = plan.get(*role).text(&["name"]).map(|n| vec![format!("role/{n}")]).unwrap_or_default();
                 let target =
                     Target::Resource { id: *role, arn: plan.get(*role).text(&["arn"]), service: "iam", tails: &tails };
-                let may = policy::can(&of.statements, "sts:AssumeRole", target, &self.matcher) >= Can::Broadly;
+                let may = may("sts:AssumeRole", target) >= Can::Broadly;
                 let lets = match trust {
                     Some(Document::Known(statements)) => statements.iter().any(|s| s.trusts(plan, *id)),
                     Some(Document::Unknown(named)) => named.contains(id),
@@ -196,21 +195,20 @@ impl Import<'_, '_> {
         if all.is_empty() { vec![Given::Strange] } else { all }
     }
 
-    /// Whether the limit of a role, if it has one, lets it administer.
-    fn is_within_boundary(&self, id: usize) -> bool {
+    /// The limit of a role: what its permissions boundary allows.
+    fn boundary(&self, id: usize) -> Limit {
         let of = self.plan.get(id);
         if of.text(&["permissions_boundary"]).is_none_or(str::is_empty) && !of.is_configured("permissions_boundary") {
-            return true;
+            return Limit::None;
         }
-        let given = self.given(id, "permissions_boundary");
-        let statements: Vec<Statement> = given
-            .iter()
-            .flat_map(|g| match g {
-                Given::Document(document) => document.statements().to_vec(),
-                Given::Strange => Vec::new(),
-            })
-            .collect();
-        policy::administers(&statements, &self.matcher).is_some()
+        let mut all = Vec::new();
+        for given in self.given(id, "permissions_boundary") {
+            match given {
+                Given::Document(Document::Known(statements)) => all.extend(statements),
+                _ => return Limit::Unknown,
+            }
+        }
+        Limit::Known(all)
     }
 
     /// The interface of the cloud: whoever is let in with all rights owns the account.
@@ -401,6 +399,32 @@ impl Import<'_, '_> {
         all.sort_unstable();
         all.dedup();
         all
+    }
+}
+
+/// What a permissions boundary leaves.
+enum Limit {
+    None,
+    Known(Vec<Statement>),
+    /// There is one, and it cannot be read.
+    Unknown,
+}
+
+impl Limit {
+    fn can(&self, action: &str, target: Target<'_>, matcher: &Matcher) -> Can {
+        match self {
+            Self::None => Can::Named,
+            Self::Known(statements) => policy::can(statements, action, target, matcher),
+            Self::Unknown => Can::Maybe,
+        }
+    }
+
+    fn lets_administer(&self, matcher: &Matcher) -> bool {
+        match self {
+            Self::None => true,
+            Self::Known(statements) => policy::administers(statements, matcher).is_some(),
+            Self::Unknown => false,
+        }
     }
 }
 

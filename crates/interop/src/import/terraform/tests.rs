@@ -468,6 +468,192 @@ fn no_critical_finding_stands_on_a_guess_that_is_no_default() {
     assert!(critical.is_empty(), "{critical:?}\n{text}");
 }
 
+/// The lines of a noun in the text, from its name to the next.
+fn lines<'t>(text: &'t str, name: &str) -> &'t str {
+    let start = text
+        .find(&format!("\n  {name}:"))
+        .or_else(|| text.find(&format!("id: {name}")))
+        .unwrap_or_else(|| panic!("no {name} in\n{text}"));
+    let rest = &text[start + 1..];
+    let end = rest
+        .char_indices()
+        .find(|(at, c)| *at > 0 && *c == '\n' && !rest[at + 1..].starts_with("    "))
+        .map_or(rest.len(), |(at, _)| at);
+    &rest[..end]
+}
+
+#[test]
+fn entries_and_what_is_before_them() {
+    let balancer = || json!({ "load_balancer_arn": names("aws_lb.web"), "default_action": [{ "target_group_arn": names("aws_lb_target_group.web") }] });
+    let text = read(&plan(&[
+        ("aws_lb", "web", json!({ "internal": false }), json!({})),
+        ("aws_lb", "inner", json!({ "internal": true }), json!({})),
+        ("aws_lb_listener", "plain", json!({ "port": 80, "protocol": "HTTP", "default_action": [{ "type": "redirect", "redirect": [{ "protocol": "HTTPS" }] }] }), json!({ "load_balancer_arn": names("aws_lb.web") })),
+        ("aws_lb_listener", "tls", json!({ "port": 443, "protocol": "HTTPS", "default_action": [{ "type": "forward" }] }), balancer()),
+        ("aws_lb_target_group", "web", json!({ "protocol": "HTTPS" }), json!({})),
+        ("aws_lb_target_group_attachment", "web", json!({}), json!({ "target_group_arn": names("aws_lb_target_group.web"), "target_id": names("aws_instance.shop") })),
+        ("aws_instance", "shop", json!({}), json!({})),
+        ("aws_wafv2_web_acl_association", "web", json!({}), json!({ "resource_arn": names("aws_lb.web") })),
+        ("aws_lambda_function", "open", json!({}), json!({})),
+        ("aws_lambda_function", "shut", json!({}), json!({})),
+        ("aws_lambda_function_url", "open", json!({ "authorization_type": "NONE" }), json!({ "function_name": names("aws_lambda_function.open") })),
+        ("aws_lambda_function_url", "shut", json!({ "authorization_type": "AWS_IAM" }), json!({ "function_name": names("aws_lambda_function.shut") })),
+        ("aws_cloudfront_distribution", "site", json!({ "default_cache_behavior": [{ "viewer_protocol_policy": "redirect-to-https" }], "viewer_certificate": [{ "minimum_protocol_version": "TLSv1.2_2021" }] }),
+            json!({ "origin": [{ "domain_name": names("aws_s3_bucket.pages") }] })),
+        ("aws_s3_bucket", "pages", json!({}), json!({})),
+        ("aws_apigatewayv2_api", "api", json!({}), json!({})),
+        ("aws_apigatewayv2_route", "api", json!({ "authorization_type": "JWT" }), json!({ "api_id": names("aws_apigatewayv2_api.api") })),
+        ("aws_apigatewayv2_integration", "api", json!({}), json!({ "api_id": names("aws_apigatewayv2_api.api"), "integration_uri": names("aws_lambda_function.shut") })),
+    ]))
+    .written
+    .text;
+    for (name, part) in [
+        ("web", "guards: [waf]"),
+        ("users-web", "tls: \"1.0\"  # guessed: `ssl_policy` is not written"),
+        ("web-shop", "tls: \"1.2\""),
+        ("open", "auth: none"),
+        ("shut", "auth: iam"),
+        ("users-shut", "auth: iam"),
+        ("users-site", "tls: \"1.2\""),
+        ("site-pages", "returns: [pages-data]"),
+        ("api", "auth: jwt"),
+        ("api-shut", "carries: [requests]"),
+    ] {
+        assert!(lines(&text, name).contains(part), "{name} has no {part}\n{text}");
+    }
+    assert!(!text.contains("id: users-inner"), "{text}");
+}
+
+#[test]
+fn roles_and_what_they_open() {
+    let policy = |actions: &str, resource: &str| {
+        json!(format!(r#"{{"Statement":[{{"Effect":"Allow","Action":"{actions}","Resource":"{resource}"}}]}}"#))
+    };
+    let role = |name: &str| json!({ "role": names(&format!("aws_iam_role.{name}")) });
+    let attach = |arn: &str| json!({ "policy_arn": format!("arn:aws:iam::aws:policy/{arn}") });
+    let machine = |name: &str| json!({ "iam_instance_profile": names(&format!("aws_iam_instance_profile.{name}")) });
+    let everybody = r#"{"Statement":[{"Effect":"Allow","Principal":{"AWS":"*"},"Action":"sts:AssumeRole"}]}"#;
+    let account =
+        r#"{"Statement":[{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::1:root"},"Action":"sts:AssumeRole"}]}"#;
+    let mut all = vec![
+        ("aws_s3_bucket", "b", json!({ "bucket": "b" }), json!({})),
+        ("aws_secretsmanager_secret", "token", json!({ "name": "prod/token" }), json!({})),
+        (
+            "aws_secretsmanager_secret_version",
+            "token",
+            json!({ "secret_string": "hunter2" }),
+            json!({ "secret_id": names("aws_secretsmanager_secret.token") }),
+        ),
+        ("aws_iam_role", "open", json!({ "name": "open", "assume_role_policy": everybody }), json!({})),
+        ("aws_iam_role_policy", "open", json!({ "policy": policy("s3:GetObject", "arn:aws:s3:::b/*") }), role("open")),
+        ("aws_iam_role", "boss", json!({ "name": "boss", "assume_role_policy": account }), json!({})),
+        ("aws_iam_role_policy_attachment", "boss", attach("AdministratorAccess"), role("boss")),
+        ("aws_iam_role", "hopper", json!({ "name": "hopper" }), json!({})),
+        (
+            "aws_iam_role_policy",
+            "hopper",
+            json!({ "policy": policy("sts:AssumeRole", "arn:aws:iam::1:role/boss") }),
+            role("hopper"),
+        ),
+        (
+            "aws_iam_role",
+            "bound",
+            json!({ "name": "bound", "permissions_boundary": "arn:aws:iam::aws:policy/ReadOnlyAccess" }),
+            json!({}),
+        ),
+        ("aws_iam_role_policy_attachment", "bound", attach("AdministratorAccess"), role("bound")),
+        ("aws_iam_role", "unsure", json!({ "name": "unsure" }), json!({})),
+        (
+            "aws_iam_role_policy",
+            "unsure",
+            json!({}),
+            json!({ "role": names("aws_iam_role.unsure"), "policy": names("aws_s3_bucket.b") }),
+        ),
+        ("aws_iam_role", "reader", json!({ "name": "reader" }), json!({})),
+        (
+            "aws_iam_role_policy",
+            "reader",
+            json!({ "policy": policy("secretsmanager:GetSecretValue", "arn:aws:secretsmanager:eu-west-1:1:secret:prod/token-??????") }),
+            role("reader"),
+        ),
+        ("aws_iam_user", "ci", json!({ "name": "ci" }), json!({})),
+        ("aws_iam_access_key", "ci", json!({ "secret": "hunter2" }), json!({ "user": names("aws_iam_user.ci") })),
+        (
+            "aws_iam_user_policy_attachment",
+            "ci",
+            attach("PowerUserAccess"),
+            json!({ "user": names("aws_iam_user.ci") }),
+        ),
+    ];
+    let machines = ["hopper", "bound", "unsure", "reader"];
+    let profiles: Vec<String> = machines.iter().map(|m| format!("vm-{m}")).collect();
+    for (role_name, vm) in machines.iter().zip(&profiles) {
+        all.push(("aws_iam_instance_profile", role_name, json!({}), role(role_name)));
+        all.push(("aws_instance", vm, json!({}), machine(role_name)));
+    }
+    let text = read(&plan(&all)).written.text;
+    assert!(!text.contains("hunter2"), "{text}");
+    for (name, part) in [
+        ("open-role", "opens: [b]"),
+        ("open-sts", "auth: none"),
+        ("hopper-role", "opens: [aws-api, b, token-secret]"),
+        ("unsure-role", "opens: [b]  # guessed"),
+        ("reader-role", "opens: [token-secret]"),
+        ("vm-reader-token-secret", "returns: [token]"),
+        ("ci-access-key", "opens: [aws-api, b, token-secret]"),
+        ("vm-reader-imds", "auth: none  # guessed: `http_tokens` is not written, and its documented default"),
+    ] {
+        assert!(lines(&text, name).contains(part), "{name} has no {part}\n{text}");
+    }
+    assert!(!lines(&text, "bound-role").contains("aws-api"), "{text}");
+    assert!(!text.contains("boss-role"), "a role that nobody uses is not drawn\n{text}");
+}
+
+#[test]
+fn clusters_and_databases() {
+    let cluster = |public: bool, cidrs: &[&str]| json!({ "vpc_config": [{ "endpoint_public_access": public, "public_access_cidrs": cidrs }] });
+    let rule = json!([{ "from_port": 3306, "to_port": 3306, "protocol": "tcp", "cidr_blocks": ["0.0.0.0/0"] }]);
+    let text = read(&plan(&[
+        ("aws_eks_cluster", "open", cluster(true, &["0.0.0.0/0"]), json!({})),
+        ("aws_eks_cluster", "some", cluster(true, &["203.0.113.0/24"]), json!({})),
+        ("aws_eks_cluster", "shut", cluster(false, &[]), json!({})),
+        ("aws_eks_cluster", "plain", json!({ "encryption_config": [{ "resources": ["secrets"] }] }), json!({})),
+        ("aws_security_group", "db", json!({ "ingress": rule }), json!({})),
+        (
+            "aws_db_instance",
+            "shown",
+            json!({ "engine": "mysql", "publicly_accessible": true, "manage_master_user_password": true }),
+            json!({ "vpc_security_group_ids": names("aws_security_group.db") }),
+        ),
+        (
+            "aws_db_instance",
+            "hidden",
+            json!({ "engine": "mysql", "storage_encrypted": false, "tags": { "DataClassification": "Restricted" } }),
+            json!({ "vpc_security_group_ids": names("aws_security_group.db") }),
+        ),
+    ]))
+    .written
+    .text;
+    let is_exposed = |name: &str| node(&text, name).exposed_to.iter().any(|z| z.as_str() == "internet");
+    for (name, exposed) in [
+        ("open-k8s-api", true),
+        ("some-k8s-api", false),
+        ("shut-k8s-api", false),
+        ("plain-k8s-api", true),
+        ("shown", true),
+        ("hidden", false),
+    ] {
+        assert_eq!(is_exposed(name), exposed, "{name}\n{text}");
+    }
+    assert!(lines(&text, "plain-k8s-secrets").contains("at_rest: kms"), "{text}");
+    assert!(lines(&text, "open-k8s-secrets").contains("at_rest: volume  # guessed"), "{text}");
+    assert!(
+        lines(&text, "hidden-data").contains("class: restricted") && lines(&text, "hidden").contains("at_rest: none"),
+        "{text}"
+    );
+    assert!(lines(&text, "shown-secret").contains("rotates: true"), "{text}");
+}
+
 fn arbitrary() -> impl Strategy<Value = Json> {
     let words = [
         "*",
