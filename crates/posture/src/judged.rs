@@ -78,6 +78,45 @@ flows:
   - { id: credentials, from: web, to: vault, returns: [db-credential], via: { tls: "1.3" } }
 "#;
 
+/// A first draft: who there is and what moves, and not a word about how.
+const DRAFT: &str = r#"
+zones: { internet: { trust: none }, inside: {} }
+data:
+  order: { class: internal }
+  customer-record: { class: confidential }
+nodes:
+  customer: { kind: party, zone: internet }
+  site: { kind: service, zone: inside }
+  api: { kind: service, zone: inside }
+  worker: { kind: service, zone: inside }
+  queue: { kind: service, zone: inside }
+  db: { kind: store, zone: inside, holds: [customer-record, order] }
+flows:
+  - { id: visit, from: customer, to: site, carries: [order], returns: [customer-record] }
+  - { id: call, from: site, to: api, carries: [order], returns: [customer-record] }
+  - { id: enqueue, from: api, to: queue, carries: [order] }
+  - { id: work, from: worker, to: queue, returns: [order] }
+  - { id: query, from: api, to: db, carries: [order], returns: [customer-record] }
+"#;
+
+/// A shop under Ward: who logs in shows a password, and then a session, to what is behind the gateway.
+const UNDER_WARD: &str = r#"
+zones: { internet: { trust: none }, edge: {}, inside: {} }
+data:
+  profile: { class: confidential, about: person }
+  session: { class: secret, opens: [accounts], ttl: 1h }
+  password: { class: secret, opens: [accounts] }
+nodes:
+  visitor: { kind: party, zone: internet }
+  gateway: { kind: service, zone: edge, role: gateway, listen: [{ port: 443, hosts: [shop.example], tls: auto }] }
+  accounts: { kind: service, zone: inside, run: { command: [./accounts] } }
+flows:
+  - { id: log-in, from: visitor, to: gateway, carries: [password], returns: [session], via: { allow: ["POST /login"], audit: high } }
+  - { id: me, from: visitor, to: gateway, carries: [session], returns: [profile], via: { allow: ["GET /me"], audit: high } }
+  - { id: authenticate, from: gateway, to: accounts, carries: [password], returns: [session], via: { allow: ["POST /login"], audit: high } }
+  - { id: account, from: gateway, to: accounts, carries: [session], returns: [profile], via: { allow: ["GET /me"], audit: high } }
+"#;
+
 fn text(model: &str) -> Text {
     let text = format!("ward: 1\nmodel: example\n{}", model.trim_start());
     Text::new(vec![SourceFile { name: "ward.yaml".to_owned(), text }])
@@ -110,6 +149,28 @@ fn the_good_ones_have_nothing() {
     let open =
         with(SHOP_WITH_CARDS, &[("returns: [receipt], via: { tls", "returns: [receipt, card-token], via: { tls")]);
     assert_eq!(judged(&open), ["critical unauthenticated-flow@buy"]);
+}
+
+/// Where nothing at all is said of encryption, of proof, of records, each is one finding and not one for each flow.
+#[test]
+fn a_draft_is_told_once_what_it_does_not_say() {
+    let findings: Vec<String> = judged(DRAFT).into_iter().filter(|line| !line.starts_with("path")).collect();
+    assert_eq!(
+        findings,
+        [
+            "critical plaintext-flow@visit",
+            "critical unauthenticated-flow@visit",
+            "high unencrypted-store@db",
+            "medium unguarded-entry@site",
+            "medium unlogged-flow@visit",
+        ]
+    );
+}
+
+#[test]
+fn a_session_that_the_gateway_hands_on_is_a_proof() {
+    let findings: Vec<String> = judged(UNDER_WARD).into_iter().filter(|line| !line.starts_with("path")).collect();
+    assert_eq!(findings, ["medium unguarded-entry@gateway"]);
 }
 
 #[test]

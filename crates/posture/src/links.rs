@@ -15,9 +15,23 @@ use crate::{
 pub(crate) struct Links {
     pub(crate) nodes: Vec<NodeLinks>,
     pub(crate) data: Vec<DataLinks>,
-    pub(crate) flows: Vec<FlowLinks>,
-    /// Whether any node rotates its credentials.
-    pub(crate) rotates: bool,
+    /// Each in its own place, so that going from one view to the next moves none of them.
+    pub(crate) flows: Vec<Box<FlowLinks>>,
+    /// Of what the model says anything at all.
+    pub(crate) said: Said,
+}
+
+/// Of what a model says anything at all: where it says nothing, that is one cause, however much lacks it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Said {
+    /// Something rotates its credentials.
+    pub(crate) rotation: bool,
+    /// How some flow is protected on the way.
+    pub(crate) transit: bool,
+    /// How some caller proves who it is.
+    pub(crate) proof: bool,
+    /// That something is recorded.
+    pub(crate) record: bool,
 }
 
 /// Of a node.
@@ -229,10 +243,19 @@ impl Links {
             links.crosses_outside = from == Trust::None || to == Trust::None;
         }
         self.fill(model, &written, &dirty_nodes, &dirty_data);
-        let rotates = written.iter().any(|n| n.rotates == Some(true));
-        if std::mem::replace(&mut self.rotates, rotates) != rotates {
-            // Rules about secrets ask for it wherever it is.
+        let said = Said {
+            rotation: written.iter().any(|n| n.rotates == Some(true)),
+            transit: self.flows.iter().any(|f| f.transit != Transit::Unstated),
+            proof: written.iter().any(|n| n.auth.is_some()) || self.flows.iter().any(|f| f.proven),
+            record: written.iter().any(|n| n.logs == Some(true)) || model.flows.iter().any(|f| f.via.audit.is_some()),
+        };
+        let before = std::mem::replace(&mut self.said, said);
+        // Rules ask for it wherever it is lacking.
+        if before.rotation != said.rotation {
             dirty_data.extend(0..data_count);
+        }
+        if (before.transit, before.proof, before.record) != (said.transit, said.proof, said.record) {
+            dirty_flows.extend(0..flow_count);
         }
         self.touched(difference, &dirty_nodes, dirty_data, dirty_flows)
     }
@@ -293,7 +316,7 @@ impl Links {
         };
         nodes.place(&mut self.nodes, node_count, &node);
         data.place(&mut self.data, data_count, &DataLinks::default());
-        flows.place(&mut self.flows, flow_count, &flow);
+        flows.place(&mut self.flows, flow_count, &Box::new(flow));
     }
 
     /// Empties the lists of what is dirty, and fills them in the order of the model.

@@ -158,35 +158,36 @@ pub(crate) const ENTRIES: LooksAt = looks_at("services that somebody in a zone w
     })
 });
 pub(crate) const CHILD_DATA_NODES: LooksAt = looks_at("nodes that data about a child come to", |view| {
-    let child: Vec<DataId> =
-        (0..view.data.len()).filter(|d| view.datum(*d).datum.about.as_deref() == Some("child")).collect();
+    let child = |d: &DataId| view.datum(*d).datum.about.as_deref() == Some("child");
     let near = |id: NodeId, of: &NodeView<'_>| -> Vec<DataId> {
         let sent = view.inbound(id).flat_map(|f| f.carries.iter());
         let answered = view.outbound(id).flat_map(|f| f.returns.iter());
         let opens = of.holds.iter().flat_map(|s| view.datum(*s).opens.iter()).flat_map(|n| view.node(*n).holds.iter());
         let all = of.holds.iter().chain(&of.reads).chain(sent).chain(answered).chain(opens);
-        let all: BTreeSet<DataId> = all.copied().filter(|d| child.contains(d)).collect();
+        let all: BTreeSet<DataId> = all.copied().filter(child).collect();
         all.into_iter().collect()
     };
     let all = view.nodes.iter().enumerate().filter(|(_, of)| of.node.role.is_none());
     let all = all.map(|(id, of)| (of, near(id, of))).filter(|(_, data)| !data.is_empty());
     all.map(|(of, data)| subject(of.name, data)).collect()
 });
-pub(crate) const COLLECTED: LooksAt =
-    looks_at("data that are carried, and kept or read, or carried to where it is said what is read", |view| {
+pub(crate) const COLLECTED: LooksAt = looks_at(
+    "data about people that are carried, and kept or read, or carried to where it is said what is read",
+    |view| {
         let judged = |id: DataId, of: &DataView<'_>| {
             let used =
                 !of.holders.is_empty() || !of.readers.is_empty() || !of.returned.is_empty() || !of.copies.is_empty();
             let onward: BTreeSet<NodeId> = of.carried.iter().map(|f| view.flow(*f).from).collect();
             let mut ends = of.carried.iter().map(|f| view.flow(*f).to).filter(|n| !onward.contains(n)).peekable();
             let class = view.datum(id).datum.class;
-            let kind = class > Class::Public && class < Class::Secret;
+            let kind = view.datum(id).datum.about.is_some() && class > Class::Public && class < Class::Secret;
             let said = ends.peek().is_some() && ends.all(|n| !view.node(n).reads.is_empty());
             kind && !of.carried.is_empty() && (used || said)
         };
         let all = view.data.iter().enumerate().filter(|(id, of)| judged(*id, of));
         all.map(|(id, of)| subject(of.name, vec![id])).collect()
-    });
+    },
+);
 pub(crate) const RESIDENT_ZONES: LooksAt = looks_at("zones that data with a `residency` come to", |view| {
     let mut zones: std::collections::BTreeMap<&str, Vec<DataId>> = std::collections::BTreeMap::new();
     for (id, of) in view.nodes.iter().enumerate().filter(|(_, n)| n.node.kind != NodeKind::Party) {

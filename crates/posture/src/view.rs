@@ -6,7 +6,7 @@ use model::{Auth, Class, Data, Flow, Model, Name, Node, NodeKind, Trust, Zone};
 
 use crate::{
     differ::Difference,
-    links::{Links, effective},
+    links::{Links, Said, effective},
 };
 
 pub use crate::links::{DataLinks, FlowLinks, NodeLinks, Transit};
@@ -30,8 +30,8 @@ pub struct View<'m> {
     pub flows: Vec<FlowView<'m>>,
     /// Zones without trust, and zones that have one inside.
     outside: HashSet<&'m str>,
-    /// Whether anything rotates its credentials.
-    pub(crate) rotates: bool,
+    /// Of what the model says anything at all.
+    pub(crate) said: Said,
     /// What a rule is asked about, where it is about one thing.
     pub(crate) subject: Option<Anchor>,
 }
@@ -91,7 +91,7 @@ impl Deref for DataView<'_> {
 pub struct FlowView<'m> {
     /// As written.
     pub flow: &'m Flow,
-    links: FlowLinks,
+    links: Box<FlowLinks>,
 }
 
 impl Deref for FlowView<'_> {
@@ -124,7 +124,7 @@ impl<'m> View<'m> {
             data: data.collect(),
             flows: flows.collect(),
             outside,
-            rotates: links.rotates,
+            said: links.said,
             subject: None,
         }
     }
@@ -132,7 +132,7 @@ impl<'m> View<'m> {
     /// What has been followed, without the model.
     pub(crate) fn into_links(self) -> Links {
         Links {
-            rotates: self.rotates,
+            said: self.said,
             nodes: self.nodes.into_iter().map(|n| n.links).collect(),
             data: self.data.into_iter().map(|d| d.links).collect(),
             flows: self.flows.into_iter().map(|f| f.links).collect(),
@@ -202,6 +202,19 @@ impl<'m> View<'m> {
     /// Flows from a node.
     pub fn outbound(&self, node: NodeId) -> impl Iterator<Item = &FlowView<'m>> {
         self.node(node).outbound.iter().map(|f| self.flow(*f))
+    }
+
+    /// Whether the caller proves who he is to whom he asks; or it is a person, and to whom a service passes it on: a session
+    /// that a gateway hands to what is behind it.
+    pub(crate) fn is_proven(&self, of: &FlowView<'_>) -> bool {
+        let secret = |d: &&DataId| self.datum(**d).datum.class == Class::Secret;
+        let opens = |d: &DataId| {
+            let opened = &self.datum(*d).opens;
+            self.outbound(of.to).any(|f| f.carries.contains(d) && opened.contains(&f.to))
+        };
+        let (from, to) = (self.node(of.from), self.node(of.to));
+        let handed_on = from.node.kind == NodeKind::Party && to.node.kind == NodeKind::Service && !to.says_open();
+        of.proven || handed_on && of.carries.iter().filter(secret).any(opens)
     }
 
     /// The zone of a node.

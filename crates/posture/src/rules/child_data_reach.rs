@@ -71,7 +71,7 @@ fn check(view: &View<'_>, _: Date) -> Vec<Found> {
     for (node, of) in view.asked_nodes() {
         let mut ways = ways(view, node);
         // Somebody who belongs to no group of stakeholders, proves who he is and asks, is answered with his own.
-        let own = |way: &Way| matches!(way, Way::Returned(f) if view.flow(*f).proven);
+        let own = |way: &Way| matches!(way, Way::Returned(f) if view.is_proven(view.flow(*f)));
         if of.node.kind == model::NodeKind::Party && of.node.stakeholder.is_none() {
             ways.retain(|(_, way)| !own(way));
         }

@@ -14,36 +14,47 @@ use crate::{
 
 pub(crate) static RULE: Rule = Rule {
     id: "over-collection",
-    when: "data are carried, nobody stores, reads or returns them, and every node where they end says what it does read",
+    when: "data about a person are carried, nobody stores, reads or returns them, and every node where they end says what it does read",
     mend: "do not ask for them; if a node needs them, say so with `reads`",
     grade: Grade::Fixed(Severity::Low),
     looks_at: subjects::COLLECTED,
     controls: &[gdpr("5.1.c"), gdpr("25"), soc2("P3.1"), coppa("312.7")],
     example: "
 zones: { inside: {} }
-data: { order: { class: internal }, birthday: { class: internal } }
+data: { order: { class: internal }, birthday: { class: internal, about: person } }
 nodes:
   web: { kind: service, zone: inside }
   orders: { kind: service, zone: inside, reads: [order] }
 flows:
   - { id: place, from: web, to: orders, carries: [order, birthday], via: { tls: \"1.3\" } }
 ",
-    silent: &["
+    silent: &[
+        "
 zones: { inside: {} }
-data: { order: { class: internal }, birthday: { class: internal } }
+data: { order: { class: internal }, birthday: { class: internal, about: person } }
 nodes:
   web: { kind: service, zone: inside }
   orders: { kind: service, zone: inside }
 flows:
   - { id: place, from: web, to: orders, carries: [order, birthday], via: { tls: \"1.3\" } }
-"],
+",
+        "
+zones: { inside: {} }
+data: { order: { class: internal }, command: { class: internal } }
+nodes:
+  web: { kind: service, zone: inside }
+  orders: { kind: service, zone: inside, reads: [order] }
+flows:
+  - { id: place, from: web, to: orders, carries: [order, command], via: { tls: \"1.3\" } }
+",
+    ],
     check: Check::Data(check),
 };
 
 fn check(view: &View<'_>, _: Date) -> Vec<Found> {
     let mut found = Vec::new();
     for (id, of) in view.asked_data() {
-        let personal = of.datum.class > Class::Public && of.datum.class < Class::Secret;
+        let personal = of.datum.about.is_some() && of.datum.class > Class::Public && of.datum.class < Class::Secret;
         let used = !of.holders.is_empty() || !of.readers.is_empty() || !of.returned.is_empty() || !of.copies.is_empty();
         if !personal || used || of.carried.is_empty() {
             continue;

@@ -96,7 +96,8 @@ fn check(view: &View<'_>, _: Date) -> Vec<Found> {
             // It needed no word while it stayed in the house.
             one = one.follows(&private_traffic_over_internet::RULE, id);
             // A node of which nobody says how it is spoken to is one cause, however many flows lack it.
-            one = one.of(view.node(silent(view, of)).name);
+            // Where not a word is said of any flow, that is the cause.
+            one = if view.said.transit { one.of(view.node(silent(view, of)).name) } else { one.of("") };
         }
         found.push(one);
     }

@@ -59,7 +59,7 @@ flows:
 fn check(view: &View<'_>, _: Date) -> Vec<Found> {
     let mut found = Vec::new();
     // Where nothing rotates anything, that is the cause, however many secrets lack it.
-    let rotates = view.rotates;
+    let rotates = view.said.rotation;
     for of in view.asked_data().map(|(_, of)| of).filter(|d| d.datum.class == Class::Secret && d.datum.ttl.is_none()) {
         let service = |n: usize| view.node(n).node.kind == NodeKind::Service;
         let presents = |f: &usize| service(view.flow(*f).from) && of.opens.contains(&view.flow(*f).to);

@@ -79,7 +79,7 @@ flows:
 
 /// What moves between two that do not know each other. What strangers send is their own, and whoever they are may send it.
 fn lacking(view: &View<'_>, of: &FlowView<'_>) -> Vec<DataId> {
-    if of.authenticated || of.flow.standby {
+    if of.authenticated || of.flow.standby || view.is_proven(of) {
         return Vec::new();
     }
     let from = view.node(of.from);
@@ -102,12 +102,18 @@ fn check(view: &View<'_>, _: Date) -> Vec<Found> {
             view.list(moved),
         );
         let several = view.inbound(of.to).filter(|f| !lacking(view, f).is_empty()).nth(1).is_some();
+        let from = view.node(of.from);
+        let person = from.node.kind == NodeKind::Party;
+        let words = if person { "have them log in" } else { "let the caller prove itself" };
+        let login = if view.node(of.to).node.under_ward() { "password" } else { "oidc" };
         let change = match several {
+            // People have no certificate.
+            _ if person => set(&["nodes", from.name.as_str(), "auth"], login),
             true => set(&["nodes", flow.to.as_str(), "auth"], "mtls"),
             false => set(&["flows", id, "via", "mtls"], true),
         };
         let mut one = Found::new(id, severity, why)
-            .fix("let the caller prove itself", [change])
+            .fix(words, [change])
             .at(&["flows", id, "via", "auth"])
             .at(&["nodes", flow.to.as_str(), "auth"])
             .follows(&public_store::RULE, &flow.to)
@@ -121,8 +127,8 @@ fn check(view: &View<'_>, _: Date) -> Vec<Found> {
             // Under Ward, both would be mutual TLS.
             one = one.follows(&plaintext_flow::RULE, id);
         }
-        // A node that asks nobody is one cause, however many flows lead to it.
-        found.push(one.of(&flow.to));
+        // A node that asks nobody is one cause, however many flows lead to it; and so is a model that says nothing of proof.
+        found.push(if view.said.proof { one.of(&flow.to) } else { one.of("") });
     }
     found
 }

@@ -93,7 +93,8 @@ fn check(view: &View<'_>, _: Date) -> Vec<Found> {
                 // Under Ward it would be recorded, and be mutual TLS.
                 one = one.follows(&plaintext_flow::RULE, id);
             }
-            one = one.of(view.node(end).name);
+            // Where nobody keeps a record of anything, that is the cause.
+            one = if view.said.record { one.of(view.node(end).name) } else { one.of("") };
         }
         found.push(one);
     }

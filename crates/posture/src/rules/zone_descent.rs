@@ -109,7 +109,7 @@ fn falls(view: &View<'_>, of: &FlowView<'_>, to: NodeId, data: &[DataId], asked:
     let node = view.node(to);
     let party = node.node.kind == NodeKind::Party;
     // A party that proves who it is and asks is the purpose of a service.
-    if party && asked && of.proven {
+    if party && asked && view.is_proven(of) {
         return Vec::new();
     }
     // A proxy passes things on and has no need of its own.
