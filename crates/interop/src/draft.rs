@@ -148,6 +148,11 @@ impl Noun {
         self.get(key).and_then(Json::as_str)
     }
 
+    /// A word of `via`, known or guessed.
+    pub fn said(&self, word: &str) -> Option<&Json> {
+        self.via.iter().find(|f| f.key == word).map(|f| &f.value)
+    }
+
     /// The members of a list field.
     pub fn list(&self, key: &str) -> impl Iterator<Item = &str> {
         self.get(key).and_then(Json::as_array).into_iter().flatten().filter_map(Json::as_str)

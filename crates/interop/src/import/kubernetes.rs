@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use serde_json::json;
 
 use super::{Document, ImportError};
-use crate::draft::{Draft, Kind};
+use crate::draft::{Draft, Kind, Noun};
 
 mod account;
 mod address;
@@ -116,6 +116,7 @@ pub fn read(documents: &[Document<'_>], draft: &mut Draft) -> Result<(), ImportE
     modelling.entries(draft);
     modelling.calls(draft);
     modelling.policies(draft);
+    modelling.travel(draft);
     modelling.tell(draft);
     Ok(())
 }
@@ -325,9 +326,13 @@ impl Modelling<'_> {
             let datum = datum.name().to_owned();
             power::hold(draft, &workload.node, &datum);
             if workload.object.kind == "DaemonSet" {
+                let state = draft.data("k8s:machine-data", "machine-data");
+                state.guess("class", "internal", "what machines tell of themselves");
+                let state = state.name().to_owned();
+                power::hold(draft, &machines, &state);
                 let key = format!("k8s:{}>{machines}", workload.node);
                 let flow = draft.flow(&key, &format!("{}-{machines}", workload.node), &workload.node, &machines);
-                flow.add("carries", datum.as_str())
+                flow.add("returns", state.as_str())
                     .via("local", true)
                     .comment("a DaemonSet works on the machines: that is what it is for");
             }
@@ -356,6 +361,29 @@ impl Modelling<'_> {
                 drawn += 1;
                 let (node, why) = (source.node.clone(), format!("{} lets it", policy.object.title()));
                 self.connect(draft, (&node, Some(from)), to, port, &why);
+            }
+        }
+    }
+
+    /// How flows travel of which nothing says it. What moves there is a guess, and of two guesses no finding is made; of a
+    /// secret it is none.
+    fn travel(&self, draft: &mut Draft) {
+        let ours: HashSet<&str> = self.cluster.workloads.iter().map(|w| w.node.as_str()).collect();
+        let secrets = draft.all(Kind::Data).iter().filter(|d| d.text("class") == Some("secret"));
+        let secrets: HashSet<String> = secrets.map(|d| d.name().to_owned()).collect();
+        let unsaid = |flow: &&Noun| {
+            let moves = flow.list("carries").chain(flow.list("returns")).any(|d| secrets.contains(d));
+            let said = ["tls", "mtls", "ssh", "local"].iter().any(|w| flow.said(w).is_some());
+            !moves && !said && flow.text("to").is_some_and(|to| ours.contains(to))
+        };
+        let names: Vec<String> = draft.all(Kind::Flow).iter().filter(unsaid).map(|f| f.name().to_owned()).collect();
+        for name in names {
+            if let Some(flow) = draft.named(Kind::Flow, &name) {
+                flow.guess_via(
+                    "tls",
+                    "1.2",
+                    "nothing says how it travels: look; without a mesh pods send what programs send",
+                );
             }
         }
     }

@@ -134,7 +134,7 @@ impl Modelling<'_> {
                 Power::Admin(Scope::Cluster) => targets.push(self.api(draft)),
                 Power::Admin(Scope::Namespace(ns)) => {
                     targets.push(self.api_of(draft, ns));
-                    if self.has_secrets(ns) {
+                    if self.keeping.spaces.contains(ns) {
                         targets.push(self.secret_store(draft, ns));
                     }
                 }
@@ -180,15 +180,6 @@ impl Modelling<'_> {
                 self.give(draft, holder, &space, name, "its role lets it read this one");
             }
         }
-    }
-
-    fn has_secrets(&self, namespace: &str) -> bool {
-        self.cluster.secrets.keys().any(|(ns, _)| *ns == namespace)
-            || self
-                .cluster
-                .workloads
-                .iter()
-                .any(|w| w.object.namespace == namespace && !w.secrets(&self.cluster).is_empty())
     }
 
     /// The API server, to whom it is an administration of the whole cluster.

@@ -15,6 +15,8 @@ pub(super) struct Keeping {
     at_rest: (&'static str, Option<String>),
     /// Whether the API server keeps an audit log.
     audited: bool,
+    /// Namespaces that have Secrets.
+    pub(super) spaces: BTreeSet<String>,
     /// Names that more than one namespace has a Secret of.
     several: BTreeSet<String>,
 }
@@ -34,7 +36,7 @@ impl<'a> Modelling<'a> {
         for (namespace, name) in &given {
             names.entry(name).or_default().insert(namespace);
         }
-        let spaces: BTreeSet<&str> = names.values().flatten().copied().collect();
+        let spaces: BTreeSet<String> = names.values().flatten().map(|n| (*n).to_owned()).collect();
         let several = names.iter().filter(|(_, n)| n.len() > 1).map(|(name, _)| (*name).to_owned()).collect();
         // Where all Secrets are in one namespace there is nothing to keep apart.
         let apart = if spaces.len() > 1 { readable } else { BTreeSet::new() };
@@ -42,6 +44,7 @@ impl<'a> Modelling<'a> {
             apart,
             at_rest: self.at_rest(),
             audited: self.cluster.of_kind("audit.k8s.io", "Policy").next().is_some(),
+            spaces,
             several,
         }
     }

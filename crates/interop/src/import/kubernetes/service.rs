@@ -1,4 +1,6 @@
 //! Services: by which names and ports workloads are called, and which of them the world may call.
+use std::collections::HashMap;
+
 use model::tree::Tree;
 
 use super::{
@@ -54,6 +56,10 @@ const INTERNAL: &[(&str, &[&str])] = &[
 
 /// The Services among some objects; ports that they lead to are added to the workloads.
 pub(super) fn services<'a>(objects: &[Object<'a>], workloads: &mut [Workload<'a>]) -> Vec<Service<'a>> {
+    let mut of_namespace: HashMap<&str, Vec<usize>> = HashMap::new();
+    for (at, workload) in workloads.iter().enumerate() {
+        of_namespace.entry(workload.object.namespace).or_default().push(at);
+    }
     let mut all = Vec::new();
     for object in objects.iter().filter(|o| o.kind == "Service" && o.group.is_empty()) {
         let port = |tree: &'a Tree| {
@@ -65,10 +71,10 @@ pub(super) fn services<'a>(objects: &[Object<'a>], workloads: &mut [Workload<'a>
         };
         let ports: Vec<ServicePort<'a>> = object.tree.items_at(&["spec", "ports"]).iter().filter_map(port).collect();
         let selector = object.tree.at(&["spec", "selector"]);
-        let chosen = |w: &Workload<'_>| {
-            w.object.namespace == object.namespace && selector.is_some_and(|s| selects_plainly(s, &w.labels))
-        };
-        let targets: Vec<usize> = workloads.iter().enumerate().filter(|(_, w)| chosen(w)).map(|(at, _)| at).collect();
+        let chosen =
+            |w: &usize| workloads.get(*w).is_some_and(|w| selector.is_some_and(|s| selects_plainly(s, &w.labels)));
+        let here = of_namespace.get(object.namespace).into_iter().flatten().copied();
+        let targets: Vec<usize> = here.filter(chosen).collect();
         for target in &targets {
             let Some(workload) = workloads.get_mut(*target) else { continue };
             for port in &ports {

@@ -397,7 +397,13 @@ items:
               # db-login: variable POSTGRES_PASSWORD
               - { id: postgres-k8s-secrets, from: postgres, to: k8s-secrets, returns: [db-login], via: { tls: "1.2" } }
               # from app.yaml:15 variable ORDERS_ADDR
-              - { id: web-orders, from: web, to: orders, carries: [requests], returns: [requests] }
+              - id: web-orders
+                from: web
+                to: orders
+                carries: [requests]
+                returns: [requests]
+                via:
+                  tls: "1.2"  # guessed: nothing says how it travels: look; without a mesh pods send what programs send
               # from app.yaml:26 ConfigMap files, nginx.conf
               - { id: web-cart, from: web, to: cart, carries: [requests], returns: [requests], via: { tls: none } }
               # from app.yaml:14 arguments
@@ -551,26 +557,23 @@ fn a_mesh_encrypts_between_its_pods() {
 {more}"
         );
         let imported = imported(&text).written;
-        let via = imported
-            .text
-            .lines()
-            .skip_while(|l| !l.contains("id: app-db"))
-            .find(|l| l.contains("via") || l.contains("tls:"));
-        (via.unwrap_or("nothing").trim().to_owned(), imported.left_out)
+        let flow: Vec<&str> = imported.text.lines().skip_while(|l| !l.contains("id: app-db")).collect();
+        (flow.join("\n"), imported.left_out)
     };
     let strict = |ns: &str, mode: &str| {
         format!(
             "---\n{{ apiVersion: security.istio.io/v1, kind: PeerAuthentication, metadata: {{ name: default, namespace: {ns} }}, spec: {{ mtls: {{ mode: {mode} }} }} }}\n"
         )
     };
-    assert_eq!(with("").0, "via:");
+    assert!(with("").0.contains("both are in the mesh"));
     let (via, told) = with(&strict("istio-system", "STRICT"));
-    assert!(via.ends_with("via: { mtls: true } }"), "{via}");
+    assert!(via.contains("via: { mtls: true }"), "{via}");
     assert!(
         told.iter().any(|l| l.what.starts_with("PeerAuthentication") && l.why.contains("beside ward.yaml")),
         "{told:?}"
     );
-    assert_eq!(with(&format!("{}{}", strict("istio-system", "STRICT"), strict("shop", "DISABLE"))).0, "nothing");
+    let not_here = with(&format!("{}{}", strict("istio-system", "STRICT"), strict("shop", "DISABLE"))).0;
+    assert!(not_here.contains("nothing says how it travels"), "{not_here}");
 }
 
 #[test]
