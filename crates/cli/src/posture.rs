@@ -18,6 +18,7 @@ mod markdown;
 mod patch;
 mod sarif;
 mod text;
+mod watch;
 
 pub(crate) use fix::write;
 pub(crate) use patch::unified;
@@ -31,6 +32,7 @@ pub(crate) use sarif::uri;
 #[command(args_conflicts_with_subcommands = true)]
 #[command(
     after_help = "Examples:\n  ward posture examples/tasky/current\n  ward posture --fail-on high -o sarif . > ward.sarif\n  \
+ward posture --watch examples/shop\n  \
 ward posture diff examples/tasky/current examples/tasky/secure\n  \
 ward posture fix public-store@backup-bucket examples/tasky/current\n\n\
 Exit codes: 0 graded, 1 the model has errors, or with --fail-on: a finding is that severe, 2 the directory cannot be read"
@@ -44,6 +46,9 @@ pub(crate) struct Args {
     /// Exit 1 when a finding is this severe, or worse
     #[arg(long, value_enum, value_name = "SEVERITY")]
     fail_on: Option<Level>,
+    /// Stay, grade again after each change of a file, and tell what is new, gone and changed; with `-o json` a line each
+    #[arg(long)]
+    watch: bool,
     /// How to print
     #[arg(short = 'o', long = "output", value_enum, default_value_t = Format::Text, value_name = "FORMAT")]
     format: Format,
@@ -136,6 +141,12 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         Some(Command::Diff(args)) => return diff::run(&args),
         Some(Command::Fix(args)) => return fix::run(&args),
         None => {}
+    }
+    if args.watch {
+        if !matches!(args.format, Format::Text | Format::Json) {
+            bail!("--watch tells as text or json");
+        }
+        return watch::run(&args);
     }
     let Some(Graded { text, findings }) = read(&args.dir, args.day.date()?)? else {
         return Ok(ExitCode::from(output::FINDINGS));

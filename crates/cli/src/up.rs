@@ -12,11 +12,11 @@ mod preflight;
 mod reload;
 mod screen;
 mod session;
-mod signals;
+pub(crate) mod signals;
 mod state;
 #[cfg(test)]
 mod tests;
-mod watch;
+pub(crate) mod watch;
 
 use std::{
     net::{IpAddr, Ipv4Addr},

@@ -1,6 +1,6 @@
 //! What differs between two models, noun by noun. Nouns are numbered by their place, so that one more or less gives others new
 //! numbers: those are told as well.
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use model::{Flow, Model, Name};
 
@@ -63,6 +63,15 @@ impl Renumbered {
         }
     }
 
+    /// One flow in both.
+    fn pair(&mut self, (old, was): (usize, &Flow), (new, is): (usize, &Flow), moved: &mut [Option<usize>]) {
+        moved[old] = Some(new);
+        if was != is {
+            self.left.push(old);
+            self.came(new);
+        }
+    }
+
     fn came(&mut self, id: usize) {
         self.new.push(id);
         self.is_new[id] = true;
@@ -104,36 +113,36 @@ fn named<T: PartialEq>(before: &BTreeMap<Name, T>, after: &BTreeMap<Name, T>) ->
 /// Both in the order written; none where flows that stay changed places.
 fn listed(before: &[Flow], after: &[Flow]) -> Option<Renumbered> {
     let mut found = Renumbered { is_new: vec![false; after.len()], ..Renumbered::default() };
-    let head = before.iter().zip(after).take_while(|(a, b)| a.id == b.id).count();
+    let mut moved: Vec<Option<usize>> = vec![None; before.len()];
+    // What stands in the same place from the beginning or from the end; between those two what came, went or moved.
+    let mut head = 0;
+    for (old, new) in before.iter().zip(after).take_while(|(a, b)| a.id == b.id) {
+        found.pair((head, old), (head, new), &mut moved);
+        head += 1;
+    }
     let rest = before.len().min(after.len()) - head;
-    let tail = before.iter().rev().zip(after.iter().rev()).take(rest).take_while(|(a, b)| a.id == b.id).count();
-    let middle: HashMap<&str, usize> =
-        after.iter().enumerate().take(after.len() - tail).skip(head).map(|(id, f)| (f.id.as_str(), id)).collect();
-    let mut moved: Vec<Option<usize>> = Vec::with_capacity(before.len());
-    let (mut stays, mut last) = (vec![false; after.len()], None);
-    for (id, flow) in before.iter().enumerate() {
-        let now = match id {
-            id if id < head => Some(id),
-            id if id >= before.len() - tail => Some(id + after.len() - before.len()),
-            _ => middle.get(flow.id.as_str()).copied(),
-        };
-        if let Some(now) = now {
-            if last >= Some(now) {
-                return None;
-            }
-            last = Some(now);
-            stays[now] = true;
-        }
-        let same = now.and_then(|now| after.get(now)).is_some_and(|after| after == flow);
-        if !same {
-            found.left.push(id);
-            now.into_iter().for_each(|now| found.came(now));
-        }
-        moved.push(now);
+    let mut tail = 0;
+    for (old, new) in before.iter().rev().zip(after.iter().rev()).take(rest).take_while(|(a, b)| a.id == b.id) {
+        tail += 1;
+        found.pair((before.len() - tail, old), (after.len() - tail, new), &mut moved);
     }
-    for (id, _) in stays.iter().enumerate().filter(|(_, stays)| !**stays) {
-        found.came(id);
+    let (old, new) = (head..before.len() - tail, head..after.len() - tail);
+    let places: HashMap<&str, usize> =
+        after.iter().enumerate().take(new.end).skip(head).map(|(id, f)| (f.id.as_str(), id)).collect();
+    let mut last = None;
+    for (id, flow) in before.iter().enumerate().take(old.end).skip(head) {
+        let now = places.get(flow.id.as_str()).copied();
+        match now.and_then(|now| after.get(now).map(|f| (now, f))) {
+            Some((now, _)) if last >= Some(now) => return None,
+            Some((now, is)) => found.pair((id, flow), (now, is), &mut moved),
+            None => found.left.push(id),
+        }
+        last = now.or(last);
     }
+    let stays: HashSet<usize> = moved.iter().take(old.end).skip(head).flatten().copied().collect();
+    new.filter(|id| !stays.contains(id)).for_each(|id| found.came(id));
+    found.left.sort_unstable();
+    found.new.sort_unstable();
     found.moved = told(moved, before.len() == after.len());
     Some(found)
 }

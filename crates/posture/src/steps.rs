@@ -21,6 +21,8 @@ pub(crate) struct Steps {
     pub(crate) around: Surroundings,
     /// The steps that need a fact, in an order that the order of the model's flows does not change.
     needing: Vec<Vec<Numbered>>,
+    /// What was drawn of each zone: as long as that stays the same, so does its order, which is dear to find.
+    drawn: Vec<Option<Vec<(Step, u8)>>>,
 }
 
 /// A step in numbers of facts.
@@ -60,7 +62,7 @@ impl Steps {
         let mut draw = Draw::new(view, &around);
         let numbers = draw.numbers();
         let needing = (0..numbers.count()).map(|fact| needing(view, &mut draw, fact)).collect();
-        Self { numbers, around, needing }
+        Self { numbers, around, needing, drawn: Vec::new() }
     }
 
     /// Brings the steps from the model before the difference to the one after it.
@@ -68,7 +70,8 @@ impl Steps {
         let entered = self.around.follow(view, difference, touched);
         let mut draw = Draw::new(view, &self.around);
         let (before, numbers) = (self.numbers, draw.numbers());
-        if [&difference.nodes, &difference.data, &difference.flows].iter().any(|r| r.moved.is_some()) {
+        let renumbered = [&difference.nodes, &difference.data, &difference.flows].iter().any(|r| r.moved.is_some());
+        if renumbered {
             let now: Vec<u32> = (0..before.count())
                 .map(|f| before.fact(f).renumbered(difference).map_or(NONE, |f| number(numbers.of(f))))
                 .collect();
@@ -88,9 +91,19 @@ impl Steps {
         }
         self.numbers = numbers;
         let zones = (0..numbers.zones).flat_map(|z| [Fact::Stand(z), Fact::Administer(z)]);
+        self.drawn.resize(2 * numbers.zones, None);
+        for (fact, drawn) in zones.zip(&mut self.drawn) {
+            let now: Option<Vec<(Step, u8)>> =
+                Some(draw.needing(fact).iter().map(|s| (*s, kind(view, s.by))).collect());
+            if renumbered || *drawn != now {
+                let fact = numbers.of(fact);
+                self.needing[fact] = needing(view, &mut draw, fact);
+                *drawn = now;
+            }
+        }
         let nodes = touched.nodes.iter().chain(&entered).flat_map(|n| [Fact::Reach(*n), Fact::Control(*n)]);
         let data = touched.data.iter().flat_map(|d| [Fact::Hold(*d), Fact::Forge(*d)]);
-        for fact in zones.chain(nodes).chain(data) {
+        for fact in nodes.chain(data) {
             let fact = numbers.of(fact);
             self.needing[fact] = needing(view, &mut draw, fact);
         }
@@ -203,34 +216,46 @@ fn needing(view: &View<'_>, draw: &mut Draw<'_, '_>, fact: usize) -> Vec<Numbere
     let steps = draw.needing(numbers.fact(fact)).iter();
     let mut steps: Vec<Numbered> =
         steps.map(|s| Numbered { fact: id(s.fact), from: s.from.map(|f| f.map_or(NONE, id)), by: s.by }).collect();
-    steps.sort_unstable_by(|a, b| {
-        let rest = || key(view, a.by).cmp(&key(view, b.by)).then_with(|| a.from.cmp(&b.from));
-        a.fact.cmp(&b.fact).then_with(rest)
-    });
+    steps.sort_by_cached_key(|s| (s.fact, key(view, s.by), s.from));
     steps
 }
 
 /// Which of several steps to one fact goes first: by kind, then by name.
 fn key<'m>(view: &View<'m>, by: By) -> (u8, &'m str, usize, usize) {
     let flow = |f: FlowId| view.flow(f).flow.id.as_str();
+    let (name, a, b) = match by {
+        By::Party(f) | By::Flow(f) | By::Forwarded(f) | By::Moved(f) | By::Sniffed(f) | By::Runs(f) => (flow(f), 0, 0),
+        By::Exposed(a, b) | By::Opened(a, b) => ("", a, b),
+        By::Open(node)
+        | By::Inside(node)
+        | By::Exploit(node)
+        | By::Login(node)
+        | By::Administered(node)
+        | By::Forged(node) => ("", node, 0),
+        By::Lies | By::Given => ("", 0, 0),
+    };
+    (kind(view, by), name, a, b)
+}
+
+fn kind(view: &View<'_>, by: By) -> u8 {
     match by {
         // Of what a stranger may send by, that for which he needs nothing goes first.
-        By::Party(f) => (u8::from(asks_for_token(view, view.flow(f))), flow(f), 0, 0),
-        By::Flow(f) => (2, flow(f), 0, 0),
-        By::Forwarded(f) => (3, flow(f), 0, 0),
-        By::Exposed(zone, node) => (4, "", zone, node),
-        By::Open(node) => (5, "", node, 0),
-        By::Inside(node) => (6, "", node, 0),
-        By::Moved(f) => (7, flow(f), 0, 0),
-        By::Opened(datum, node) => (8, "", datum, node),
-        By::Exploit(node) => (9, "", node, 0),
-        By::Login(node) => (10, "", node, 0),
-        By::Sniffed(f) => (11, flow(f), 0, 0),
-        By::Lies => (12, "", 0, 0),
-        By::Administered(node) => (13, "", node, 0),
-        By::Forged(node) => (14, "", node, 0),
-        By::Runs(f) => (15, flow(f), 0, 0),
-        By::Given => (16, "", 0, 0),
+        By::Party(f) => u8::from(asks_for_token(view, view.flow(f))),
+        By::Flow(_) => 2,
+        By::Forwarded(_) => 3,
+        By::Exposed(..) => 4,
+        By::Open(_) => 5,
+        By::Inside(_) => 6,
+        By::Moved(_) => 7,
+        By::Opened(..) => 8,
+        By::Exploit(_) => 9,
+        By::Login(_) => 10,
+        By::Sniffed(_) => 11,
+        By::Lies => 12,
+        By::Administered(_) => 13,
+        By::Forged(_) => 14,
+        By::Runs(_) => 15,
+        By::Given => 16,
     }
 }
 

@@ -88,7 +88,7 @@ pub(super) fn difference<'f>(before: &'f [Finding], after: &'f [Finding]) -> Dif
     }
 }
 
-fn text(difference: &Difference<'_>) -> String {
+pub(super) fn text(difference: &Difference<'_>) -> String {
     let mut out = String::new();
     for finding in &difference.new {
         out += &format!("new      {:<9} {}\n                   {}\n", finding.severity, finding.id, finding.why);

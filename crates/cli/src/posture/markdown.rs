@@ -6,7 +6,7 @@ use posture::Finding;
 
 use super::{
     patch::{patched, unified},
-    text::summary,
+    text::{paths, summary},
 };
 use crate::output::visible;
 
@@ -22,7 +22,8 @@ pub(super) fn report(dir: &Path, text: &Text, findings: &[Finding]) -> String {
     for (finding, number) in findings.iter().zip(0..) {
         out += &format!("\n## `{}`\n\n**{}**: {}\n", finding.id, finding.severity, finding.why);
         if let Some(raised) = &finding.raised {
-            out += &format!("\nWorse than by itself, being {raised}.\n");
+            let on = paths(finding).map_or_else(String::new, |paths| format!(", as on {paths}"));
+            out += &format!("\nWorse than by itself, being {raised}{on}.\n");
         }
         if let Some(waived) = &finding.waived {
             let (id, owner) = (&waived.id, &waived.owner);

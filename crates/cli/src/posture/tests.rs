@@ -32,7 +32,7 @@ fn graded(model: &str) -> Graded {
 fn for_people() {
     expect![[r#"
         high      unencrypted-store@archive
-                  `archive` keeps `order` unencrypted: confidential
+                  `archive` keeps `order` unencrypted: confidential data
                   at ward.yaml:7 nodes.archive.at_rest
                   at ward.yaml:4 data.order
                   mend: encrypt it at rest with keys of a key service
@@ -64,16 +64,16 @@ fn a_report() {
 
         | severity | finding | why |
         |---|---|---|
-        | high | `unencrypted-store@archive` | `archive` keeps `order` unencrypted: confidential |
+        | high | `unencrypted-store@archive` | `archive` keeps `order` unencrypted: confidential data |
         | accepted | `plaintext-flow@file` | `orders` and `archive` exchange `order` in plain text |
 
         ## `unencrypted-store@archive`
 
-        **high**: `archive` keeps `order` unencrypted: confidential
+        **high**: `archive` keeps `order` unencrypted: confidential data
 
         - `ward.yaml:7` nodes.archive.at_rest
         - `ward.yaml:4` data.order
-        - fails `pci-dss-4.0.1:3.5.1`, `soc2:CC6.1`, `soc2:CC6.7`, `gdpr:32`
+        - fails `pci-dss-4.0.1:3.5.1`, `pci-dss-4.0.1:8.3.2`, `soc2:CC6.1`, `gdpr:5.1.f`, `gdpr:32`, `coppa:312.8`, `nist-ai-rmf:MEASURE 2.7`, `eu-ai-act:15.5`
         - mend: encrypt it at rest with keys of a key service
 
         ```diff
@@ -98,7 +98,7 @@ fn a_report() {
 
         - `ward.yaml:10` flows.file.via.tls
         - `ward.yaml:4` data.order
-        - fails `pci-dss-4.0.1:4.2.1`, `soc2:CC6.7`, `gdpr:32`, `nist-800-207:2`
+        - fails `pci-dss-4.0.1:4.2.1`, `pci-dss-4.0.1:8.3.2`, `soc2:CC6.7`, `gdpr:5.1.f`, `gdpr:32`, `nist-800-207:2`, `coppa:312.8`, `nist-ai-rmf:MEASURE 2.7`, `eu-ai-act:15.5`
         - mend: speak TLS 1.3
 
         ```diff
@@ -279,4 +279,37 @@ fn patches_end_where_a_report_would_take_long() {
     assert!(of(MODEL) > 1_000);
     assert_eq!(of(&long), 7);
     assert_eq!(of(""), 8 << 20);
+}
+
+#[test]
+fn a_watched_model_tells_what_changed() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("ward.yaml");
+    fs::write(&path, MODEL).unwrap();
+    let mut watch = super::watch::Watch::new(dir.path(), time::macros::date!(2026 - 11 - 22));
+    let first = watch.look().unwrap().unwrap();
+    assert_eq!(first.json["findings"], 2, "{}", first.text);
+    assert_eq!(first.json["new"].as_array().unwrap().len(), 2);
+    assert!(watch.look().unwrap().is_none(), "nothing was written");
+
+    fs::write(&path, MODEL.replace("at_rest: none", "at_rest: volume")).unwrap();
+    let mended = watch.look().unwrap().unwrap();
+    assert!(
+        mended.text.starts_with("gone     high      unencrypted-store@archive\n0 new, 1 gone, 0 changed\n"),
+        "{}",
+        mended.text
+    );
+    assert!(mended.text.contains(" ms\n"), "{}", mended.text);
+
+    fs::write(&path, MODEL.replace("at_rest: none", "at_rest: nonsense")).unwrap();
+    let broken = watch.look().unwrap().unwrap();
+    assert!(broken.diagnostics.contains("nonsense") && broken.text.contains("stands"), "{}", broken.text);
+    assert_eq!(broken.json["errors"].as_array().unwrap().len(), 1);
+    assert_eq!(watch.findings.len(), 1, "the last good state");
+
+    fs::write(&path, MODEL).unwrap();
+    let back = watch.look().unwrap().unwrap();
+    assert_eq!(back.json["new"][0]["id"], "unencrypted-store@archive");
+    fs::remove_file(&path).unwrap();
+    assert!(watch.look().unwrap().unwrap().text.contains("stands"));
 }

@@ -20,6 +20,9 @@ fn one(finding: &Finding) -> String {
     line(finding.why.clone());
     if let Some(raised) = &finding.raised {
         line(format!("worse than by itself, being {raised}"));
+        if let Some(paths) = paths(finding) {
+            line(format!("as on {paths}"));
+        }
     }
     if let Some(waived) = &finding.waived {
         line(format!("{}, accepted by {} until {}: {}", waived.severity, waived.id, waived.until, waived.why));
@@ -33,6 +36,13 @@ fn one(finding: &Finding) -> String {
     let by_hand = if finding.fix.changes.is_empty() { " (by hand)" } else { "" };
     line(format!("mend: {}{by_hand}", finding.fix.words));
     out
+}
+
+/// The paths of which it allows a step: `a`, `b`, `c` and 4 more.
+pub(super) fn paths(finding: &Finding) -> Option<String> {
+    let named: Vec<String> = finding.paths.iter().map(|p| format!("`{p}`")).collect();
+    let more = if finding.more_paths > 0 { format!(" and {} more", finding.more_paths) } else { String::new() };
+    (!named.is_empty()).then(|| format!("{}{more}", named.join(", ")))
 }
 
 /// `3 findings: 1 critical, 2 low`.

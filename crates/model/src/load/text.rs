@@ -3,7 +3,7 @@
 //!
 //! A path names a thing the way people speak of it: `nodes`, `orders`, `at_rest`; an element of a list by its `id`
 //! (`flows`, `pay`, `via`, `audit`) or by its number from 0.
-use std::ops::Range;
+use std::{collections::HashMap, ops::Range};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
@@ -76,6 +76,8 @@ pub struct Text {
     files: Vec<SourceFile>,
     /// Index of the file with the nouns, and their tree; none when `load` would find no model.
     root: Option<(usize, Yaml)>,
+    /// Where each noun is among those of its kind: a long model is asked for many of them.
+    nouns: HashMap<String, HashMap<String, usize>>,
     /// Byte offset of each line of that file.
     lines: Vec<usize>,
 }
@@ -89,11 +91,12 @@ impl Text {
             let nouns = |d: &Yaml| !d.is_null() && d.get("kind").is_none() && d.get("apiVersion").is_none();
             root = documents.into_iter().find(nouns).map(|tree| (index, tree));
         }
+        let nouns = root.as_ref().map(|(_, tree)| nouns(tree)).unwrap_or_default();
         let mut lines = vec![0];
         if let Some(file) = root.as_ref().and_then(|(index, _)| files.get(*index)) {
             lines.extend(file.text.match_indices('\n').map(|(at, _)| at + 1));
         }
-        Self { files, root, lines }
+        Self { files, root, nouns, lines }
     }
 
     /// The files, as given or as changed.
@@ -106,7 +109,15 @@ impl Text {
         let (file, tree) = self.root.as_ref()?;
         let (mut at, mut start, mut found) = (tree, None, Vec::new());
         for segment in path {
-            let Some((key, next)) = step(at, segment.as_ref()) else { break };
+            let known = || match (found.as_slice(), &at.value) {
+                ([kind], Value::Map(all)) => {
+                    let (key, value) = all.get(*self.nouns.get(*kind)?.get(segment.as_ref())?)?;
+                    Some((Some(key), value))
+                }
+                ([kind], Value::Seq(all)) => Some((None, all.get(*self.nouns.get(*kind)?.get(segment.as_ref())?)?)),
+                _ => None,
+            };
+            let Some((key, next)) = known().or_else(|| step(at, segment.as_ref())) else { break };
             start = Some(key.map_or(next.span.start, |k| k.span.start));
             found.push(segment.as_ref());
             at = next;
@@ -148,6 +159,24 @@ impl Text {
         }
         Ok(text)
     }
+}
+
+/// The place of each noun, by kind and name; of several with one name the first.
+fn nouns(tree: &Yaml) -> HashMap<String, HashMap<String, usize>> {
+    let Value::Map(kinds) = &tree.value else { return HashMap::new() };
+    let mut all = HashMap::new();
+    for (kind, nouns) in kinds {
+        let names: Vec<Option<&str>> = match &nouns.value {
+            Value::Map(nouns) => nouns.iter().map(|(key, _)| Some(key.text.as_str())).collect(),
+            Value::Seq(nouns) => nouns.iter().map(|n| n.get("id").and_then(|(_, id)| scalar(id))).collect(),
+            Value::Scalar { .. } => continue,
+        };
+        let places: &mut HashMap<String, usize> = all.entry(kind.text.clone()).or_default();
+        for (name, place) in names.into_iter().zip(0..).filter_map(|(name, place)| Some((name?, place))) {
+            places.entry(name.to_owned()).or_insert(place);
+        }
+    }
+    all
 }
 
 /// What stands under one segment of a path, with its key where it has one.

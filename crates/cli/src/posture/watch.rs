@@ -1,0 +1,138 @@
+//! `ward posture --watch`: grades when it begins and again after each change of a file, and tells what is new, gone and changed.
+//! What a change does not touch is not asked again.
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use model::load::text::Text;
+use posture::{Finding, Session};
+use serde_json::{Value, json};
+use time::Date;
+
+use super::{Args, Format, diff, text, verdict};
+use crate::{
+    clock::Clock,
+    diagnostics, model_dir,
+    output::{self, visible},
+    up::{
+        signals::Signals,
+        watch::{Fingerprint, PACE},
+    },
+};
+
+/// A directory that is looked at again and again, and what its model said last.
+pub(super) struct Watch {
+    dir: PathBuf,
+    today: Date,
+    seen: Option<Fingerprint>,
+    session: Option<Session>,
+    /// As they were told.
+    pub(super) findings: Vec<Finding>,
+    paths: usize,
+}
+
+/// What is told after a look.
+pub(super) struct Told {
+    /// For people.
+    pub(super) text: String,
+    /// For programs: one line.
+    pub(super) json: Value,
+    /// For people at the terminal, where the model has errors.
+    pub(super) diagnostics: String,
+}
+
+impl Watch {
+    pub(super) fn new(dir: &Path, today: Date) -> Self {
+        Self { dir: dir.to_owned(), today, seen: None, session: None, findings: Vec::new(), paths: 0 }
+    }
+
+    /// Looks; tells something when a file has changed.
+    pub(super) fn look(&mut self) -> anyhow::Result<Option<Told>> {
+        let now = Fingerprint::of(&self.dir);
+        if self.seen.as_ref() == Some(&now) {
+            return Ok(None);
+        }
+        let first = self.seen.replace(now).is_none();
+        let read = match model_dir::read(&self.dir) {
+            Ok(read) => Text::new(read),
+            Err(error) if first => return Err(error),
+            // An editor may take the file away for a moment to put it back.
+            Err(error) => return Ok(Some(self.refused(&format!("{error:#}\n"), json!([])))),
+        };
+        let loaded = model::load(read.files());
+        let Some(model) = loaded.model.map(Arc::new) else {
+            let shown = diagnostics::render(read.files(), &loaded.diagnostics);
+            let all: Vec<Value> = loaded
+                .diagnostics
+                .iter()
+                .map(|d| json!({ "file": d.file, "line": d.line, "code": d.code, "message": d.message }))
+                .collect();
+            return Ok(Some(self.refused(&shown, all.into())));
+        };
+        let begun = Clock::now();
+        match &mut self.session {
+            Some(session) => drop(session.next(model, Some(&read))),
+            None => self.session = Some(Session::new(model, Some(&read), self.today)),
+        }
+        let took = Clock::now().saturating_duration_since(begun);
+        Ok(Some(self.told(took)))
+    }
+
+    fn refused(&self, diagnostics: &str, all: Value) -> Told {
+        let kept = match &self.session {
+            Some(_) => "the model has errors; what was found before stands\n",
+            None => "the model has errors\n",
+        };
+        Told { text: kept.to_owned(), json: json!({ "errors": all }), diagnostics: diagnostics.to_owned() }
+    }
+
+    fn told(&mut self, took: Duration) -> Told {
+        let Some(session) = &self.session else { return self.refused("", json!([])) };
+        let now: Vec<Finding> = session.findings().cloned().collect();
+        let difference = diff::difference(&self.findings, &now);
+        let (paths, millis) = (session.paths().len(), took.as_secs_f64() * 1_000.0);
+        let mut out = diff::text(&difference);
+        out += &text::summary(&now);
+        out += &format!("{paths} paths, {} before; took {millis:.1} ms\n", self.paths);
+        let json = json!({
+            "new": difference.new,
+            "gone": difference.gone,
+            "changed": difference.changed,
+            "findings": now.len(),
+            "paths": paths,
+            "millis": (millis * 10.0).round() / 10.0,
+        });
+        (self.findings, self.paths) = (now, paths);
+        Told { text: out, json, diagnostics: String::new() }
+    }
+}
+
+/// Runs until a signal comes. The exit code is that of the last good state; a model that was never good is one with errors.
+pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
+    let mut watch = Watch::new(&args.dir, args.day.date()?);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start")?;
+    runtime.block_on(async {
+        let mut signals = Signals::new()?;
+        loop {
+            if let Some(told) = watch.look()? {
+                eprint!("{}", told.diagnostics);
+                match args.format {
+                    Format::Json => output::print(&format!("{}\n", told.json))?,
+                    _ => output::print(&visible(&told.text))?,
+                }
+            }
+            tokio::select! {
+                _ = signals.next() => return Ok::<_, anyhow::Error>(()),
+                () = tokio::time::sleep(PACE) => {}
+            }
+        }
+    })?;
+    if watch.session.is_none() {
+        return Ok(ExitCode::from(output::FINDINGS));
+    }
+    Ok(verdict(&watch.findings, args.fail_on))
+}
