@@ -2,6 +2,8 @@
 //!
 //! There is no assessment plan but the rules: what `import-ap` names is a resource that says so. OSCAL knows satisfied and
 //! not satisfied only, so a control that no rule tests has no finding; it is named among the properties of the result.
+use std::collections::HashSet;
+
 use posture::{Assessed as Control, Assessment, Failure, State};
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
@@ -78,6 +80,7 @@ impl Writer<'_> {
         .flatten()
         .collect();
         let (mut observations, mut findings, mut risks) = (Vec::new(), Vec::new(), Vec::new());
+        let mut seen: HashSet<String> = HashSet::new();
         for control in &of.controls {
             if matches!(control.state, State::Manual | State::NotApplicable) {
                 continue;
@@ -90,13 +93,14 @@ impl Writer<'_> {
             for failure in &control.findings {
                 let observation = id(&["found", &failure.id]);
                 related.push(json!({ "observation-uuid": observation }));
-                if !observations.iter().any(|o| o["uuid"] == observation.as_str()) {
+                // A finding that fails several controls is one observation.
+                if seen.insert(observation.clone()) {
                     observations.push(self.found(failure, &observation, &origins));
                 }
                 if failure.waived.is_some() {
                     let risk = id(&["risk", &failure.id]);
                     accepted.push(json!({ "risk-uuid": risk }));
-                    if !risks.iter().any(|r: &Value| r["uuid"] == risk.as_str()) {
+                    if seen.insert(risk.clone()) {
                         risks.push(risk_of(failure, &risk, &observation));
                     }
                 }
