@@ -2,7 +2,7 @@
 //!
 //! What the plan does not say is the provider's documented default, and marked as guessed. Values are read to decide and
 //! never copied: names come from addresses, and of values only ports, regions and words of AWS are written.
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{Document, ImportError};
 use crate::draft::{Draft, Kind, Noun};
@@ -141,6 +141,7 @@ impl<'p, 'd> Import<'p, 'd> {
             self.entries();
             self.group_flows();
             self.watch();
+            self.addresses();
         }
         self.tell();
     }
@@ -283,31 +284,53 @@ impl<'p, 'd> Import<'p, 'd> {
 
     /// What security groups let in from other groups.
     fn group_flows(&mut self) {
-        let mut made = 0;
+        let mut looked = 0;
         for guarded in std::mem::take(&mut self.guarded) {
-            for rule in &guarded.rules {
-                let network::Source::Group(group) = rule.source else { continue };
-                for member in self.members.get(&group).cloned().unwrap_or_default() {
-                    if member == guarded.node
-                        || self.is_flow(&member, &guarded.node)
-                        || self.is_flow(&guarded.node, &member)
-                    {
-                        continue;
-                    }
-                    made += 1;
-                    if made <= GROUP_FLOWS_MAX {
-                        self.sends(
-                            &member,
-                            &guarded.node,
-                            "a security group lets it in; whether it is used is not in a plan",
-                        );
-                    }
+            let groups = guarded.rules.iter().filter_map(|rule| match rule.source {
+                network::Source::Group(group) => Some(group),
+                _ => None,
+            });
+            let groups: BTreeSet<usize> = groups.collect();
+            let members: Vec<String> = groups.iter().filter_map(|g| self.members.get(g)).flatten().cloned().collect();
+            for member in members {
+                looked += 1;
+                if looked > GROUP_FLOWS_MAX {
+                    let why = format!("there are more than {GROUP_FLOWS_MAX}: import the plan in parts");
+                    return self.draft.left_out(self.file, "flows that security groups let in", why);
+                }
+                let to = &guarded.node;
+                if member != *to && !self.is_flow(&member, to) && !self.is_flow(to, &member) {
+                    self.sends(&member, to, "a security group lets it in; whether it is used is not in a plan");
                 }
             }
         }
-        if made > GROUP_FLOWS_MAX {
-            let what = format!("{} flows that security groups let in", made - GROUP_FLOWS_MAX);
-            self.draft.left_out(self.file, what, format!("more than {GROUP_FLOWS_MAX}: import the plan in parts"));
+    }
+
+    /// Addresses that are known, so that what calls them leads there.
+    fn addresses(&mut self) {
+        let mut nodes: Vec<(usize, String)> = self.nodes.iter().map(|(id, node)| (*id, node.clone())).collect();
+        nodes.sort_unstable();
+        for (id, node) in nodes {
+            for key in [
+                "address",
+                "endpoint",
+                "reader_endpoint",
+                "dns_name",
+                "primary_endpoint_address",
+                "configuration_endpoint",
+                "private_ip",
+                "private_dns",
+            ] {
+                let Some(host) = self.plan.get(id).text(&[key]) else { continue };
+                let host = host.trim_start_matches("https://");
+                let (host, port) = match host.split_once(':') {
+                    Some((host, port)) => (host, port.parse().ok()),
+                    None => (host, None),
+                };
+                if host.contains('.') {
+                    self.draft.answers(&node, host, port);
+                }
+            }
         }
     }
 

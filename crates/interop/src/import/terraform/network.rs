@@ -7,9 +7,11 @@ use super::plan::{Plan, blocks, constants, texts};
 
 /// Most rules that are read of all security groups.
 const RULES_MAX: usize = 50_000;
+/// Most rules that are looked at of one node; AWS allows a thousand.
+const RULES_OF_ONE_MAX: usize = 1_000;
 
 /// From where a rule lets connections in.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Source {
     /// `0.0.0.0/0`, `::/0`, or so much of it that it makes no difference.
     Anybody,
@@ -22,7 +24,7 @@ pub(super) enum Source {
 }
 
 /// One rule of a security group.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Rule {
     /// First and last port.
     pub(super) ports: (u16, u16),
@@ -79,13 +81,9 @@ impl Network {
 
     /// What the security groups let in.
     pub(super) fn rules(&self, groups: &[usize]) -> Vec<Rule> {
-        let mut all: Vec<Rule> = Vec::new();
-        for rule in groups.iter().filter_map(|g| self.rules.get(g)).flatten() {
-            if !all.contains(rule) {
-                all.push(rule.clone());
-            }
-        }
-        all
+        let mut seen = HashSet::new();
+        let all = groups.iter().filter_map(|g| self.rules.get(g)).flatten();
+        all.filter(|rule| seen.insert(*rule)).take(RULES_OF_ONE_MAX).cloned().collect()
     }
 
     fn routes(&mut self, plan: &Plan<'_>) {
@@ -285,7 +283,8 @@ fn ports(
 }
 
 fn rules_of(ports: (u16, u16), cidrs: &[&str]) -> Vec<Rule> {
-    let mut rules = Vec::new();
+    // There are three sorts of addresses, however many ranges there are.
+    let mut rules: Vec<Rule> = Vec::new();
     for cidr in cidrs {
         let rule = Rule { ports, source: source(cidr) };
         if !rules.contains(&rule) {

@@ -259,6 +259,7 @@ impl<'a> Plan<'a> {
         {
             gather(each, &mut references);
         }
+        references.truncate(FOLLOWED_MAX);
         let scope = Scope { path: &of.path, module: &of.module, index: of.index.as_deref() };
         let (mut found, mut budget) = (Vec::new(), FOLLOWED_MAX);
         self.follow(&references, &scope, 0, &mut budget, &mut found);
@@ -276,7 +277,7 @@ impl<'a> Plan<'a> {
         // Each reference is there with every shorter form of it: `a.b[0].id`, `a.b[0]`, `a.b`.
         let exact: Vec<&str> = references.iter().filter(|r| r.contains('[')).map(|r| bare(r)).collect();
         for reference in references {
-            if depth > CHAIN_MAX || *budget == 0 {
+            if depth > CHAIN_MAX || *budget == 0 || found.len() > FOLLOWED_MAX {
                 return;
             }
             *budget -= 1;
@@ -289,6 +290,7 @@ impl<'a> Plan<'a> {
                     let Some(expression) = expression.filter(|_| !scope.path.is_empty()) else { continue };
                     let mut more = Vec::new();
                     gather(expression, &mut more);
+                    more.truncate(FOLLOWED_MAX);
                     let module = outer_module(scope.module, outer);
                     self.follow(&more, &Scope { path: outer, module: &module, index: None }, depth + 1, budget, found);
                 }
@@ -298,6 +300,7 @@ impl<'a> Plan<'a> {
                     let Some(output) = output else { continue };
                     let mut more = Vec::new();
                     gather(output, &mut more);
+                    more.truncate(FOLLOWED_MAX);
                     let module = match scope.module {
                         "" => format!("module.{}", part(1)),
                         around => format!("{around}.module.{}", part(1)),
@@ -323,6 +326,7 @@ impl<'a> Plan<'a> {
                             some.retain(same);
                         }
                     }
+                    some.truncate(FOLLOWED_MAX);
                     found.extend(some);
                 }
             }

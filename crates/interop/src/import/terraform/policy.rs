@@ -8,8 +8,8 @@ use model::tree::Tree;
 
 use super::plan::{Plan, blocks, constants, texts};
 
-/// Most comparisons of a pattern with a name in one import. A real account needs some ten thousand.
-const MATCHES_MAX: usize = 20_000_000;
+/// Most comparisons of a pattern with a name in one import. A real account needs less than a million.
+const MATCHES_MAX: usize = 50_000_000;
 /// Longest pattern that is compared; an ARN has at most 2048 characters.
 const PATTERN_MAX: usize = 2_048;
 /// Longest policy text; IAM takes 10,240 characters, S3 and KMS 32 KiB.
@@ -117,6 +117,11 @@ impl Statement {
         Self { actions, is_not_actions, resources: vec!["*".to_owned()], ..Self::default() }
     }
 
+    /// Whether it allows an action, on whatever.
+    pub(super) fn is_about(&self, action: &str, matcher: &Matcher) -> bool {
+        !self.is_deny && self.has_action(action, matcher)
+    }
+
     fn has_action(&self, action: &str, matcher: &Matcher) -> bool {
         self.actions.iter().any(|pattern| matcher.is_match(pattern, action)) != self.is_not_actions
     }
@@ -176,21 +181,35 @@ fn in_resource(pattern: &str, target: Target<'_>, matcher: &Matcher) -> Option<C
     }
 }
 
+/// The statements about one action.
+pub(super) struct About<'s> {
+    allow: Vec<&'s Statement>,
+    deny: Vec<&'s Statement>,
+}
+
+impl<'s> About<'s> {
+    /// Picks them.
+    pub(super) fn new(statements: &'s [Statement], action: &str, matcher: &Matcher) -> Self {
+        let all = statements.iter().filter(|s| s.has_action(action, matcher));
+        let (deny, allow): (Vec<_>, Vec<_>) = all.partition(|s| s.is_deny);
+        Self { allow, deny: deny.into_iter().filter(|s| !s.is_conditional).collect() }
+    }
+
+    /// Whether they let it be done to this.
+    pub(super) fn can(&self, target: Target<'_>, matcher: &Matcher) -> Can {
+        let allows = self.allow.iter().filter_map(|s| {
+            let reach = s.reaches(target, matcher)?;
+            Some(if s.is_conditional { Can::Maybe } else { reach })
+        });
+        let found = allows.max().unwrap_or(Can::No);
+        let is_denied = found > Can::No && self.deny.iter().any(|s| s.reaches(target, matcher).is_some());
+        if is_denied { Can::No } else { found }
+    }
+}
+
 /// Whether the statements let somebody do this.
 pub(super) fn can(statements: &[Statement], action: &str, target: Target<'_>, matcher: &Matcher) -> Can {
-    let denied = statements
-        .iter()
-        .filter(|s| s.is_deny && !s.is_conditional)
-        .any(|s| s.has_action(action, matcher) && s.reaches(target, matcher).is_some());
-    if denied {
-        return Can::No;
-    }
-    let allows = statements.iter().filter(|s| !s.is_deny && s.has_action(action, matcher));
-    let found = allows.filter_map(|s| {
-        let reach = s.reaches(target, matcher)?;
-        Some(if s.is_conditional { Can::Maybe } else { reach })
-    });
-    found.max().unwrap_or(Can::No)
+    About::new(statements, action, matcher).can(target, matcher)
 }
 
 /// What makes its holder an administrator, in words; nothing where nothing does.

@@ -5,7 +5,7 @@ use super::{
     Import,
     managed::managed,
     plan::Plan,
-    policy::{self, Can, Document, Matcher, Statement, Target},
+    policy::{self, About, Can, Document, Matcher, Statement, Target},
 };
 use crate::draft::Kind;
 
@@ -117,17 +117,27 @@ impl Import<'_, '_> {
             of.strange |= matches!(limit, Limit::Unknown);
             of.admin =
                 policy::administers(&of.statements, &self.matcher).filter(|_| limit.lets_administer(&self.matcher));
-            // A right that is named and limited broadly is named.
-            let may = |action: &str, target: Target<'_>| {
-                let own = policy::can(&of.statements, action, target, &self.matcher);
-                let limited = if own > Can::No { limit.can(action, target, &self.matcher) } else { Can::No };
+            let mut asked: HashMap<&'static str, (About<'_>, Option<About<'_>>)> = HashMap::new();
+            let mut may = |action: &'static str, target: Target<'_>| {
+                let (own, limited) = asked.entry(action).or_insert_with(|| {
+                    let limited = limit.statements().map(|s| About::new(s, action, &self.matcher));
+                    (About::new(&of.statements, action, &self.matcher), limited)
+                });
+                let own = own.can(target, &self.matcher);
+                let limited = match (own, limited, &limit) {
+                    (Can::No, ..) => return Can::No,
+                    (_, Some(limited), _) => limited.can(target, &self.matcher),
+                    (.., Limit::Unknown) => Can::Maybe,
+                    _ => Can::Named,
+                };
+                // A right that is named and limited broadly is named.
                 if limited > Can::Maybe { own } else { own.min(limited) }
             };
             for (place, store) in self.stores.iter().enumerate() {
                 let arn = plan.get(store.id).text(&["arn"]);
                 let target = Target::Resource { id: store.id, arn, service: store.service, tails: &store.tails };
-                let best = |actions: &[&str]| actions.iter().map(|a| may(a, target)).max().unwrap_or(Can::No);
-                let (mut read, write) = (best(store.read), best(store.write));
+                let mut read = store.read.iter().map(|a| may(a, target)).max().unwrap_or(Can::No);
+                let write = store.write.iter().map(|a| may(a, target)).max().unwrap_or(Can::No);
                 if of.is_unknown && of.named.contains(&store.id) {
                     read = read.max(Can::Maybe);
                 }
@@ -135,17 +145,19 @@ impl Import<'_, '_> {
                     of.access.push(Access { store: place, read, write });
                 }
             }
+            if of.statements.iter().all(|s| !s.is_about("sts:AssumeRole", &self.matcher)) {
+                continue;
+            }
             for (role, trust) in roles.iter().filter(|(role, _)| role != id) {
                 let tails = plan.get(*role).text(&["name"]).map(|n| vec![format!("role/{n}")]).unwrap_or_default();
-                let target =
-                    Target::Resource { id: *role, arn: plan.get(*role).text(&["arn"]), service: "iam", tails: &tails };
-                let may = may("sts:AssumeRole", target) >= Can::Broadly;
-                let lets = match trust {
+                let arn = plan.get(*role).text(&["arn"]);
+                let target = Target::Resource { id: *role, arn, service: "iam", tails: &tails };
+                let lets = || match trust {
                     Some(Document::Known(statements)) => statements.iter().any(|s| s.trusts(plan, *id)),
                     Some(Document::Unknown(named)) => named.contains(id),
                     None => false,
                 };
-                if may && lets {
+                if may("sts:AssumeRole", target) >= Can::Broadly && lets() {
                     of.becomes.push(*role);
                 }
             }
@@ -411,11 +423,10 @@ enum Limit {
 }
 
 impl Limit {
-    fn can(&self, action: &str, target: Target<'_>, matcher: &Matcher) -> Can {
+    fn statements(&self) -> Option<&[Statement]> {
         match self {
-            Self::None => Can::Named,
-            Self::Known(statements) => policy::can(statements, action, target, matcher),
-            Self::Unknown => Can::Maybe,
+            Self::Known(statements) => Some(statements),
+            Self::None | Self::Unknown => None,
         }
     }
 
