@@ -14,7 +14,7 @@ pub(crate) static RULE: Rule = Rule {
     id: "unguarded-entry",
     when: "a flow from a zone without trust enters a service that has neither `waf` nor `rate` among its `guards`; or a service outside Ward is `exposed_to` such a zone, is no administration or login, and neither a guard nor a cloud's own proof (`iam`, `sigv4`, `rbac`) stands before it",
     mend: "put a web application firewall, or at least a limit, before it: `guards: [waf, rate]`; what nobody outside needs is not exposed",
-    grade: Grade::Either(Severity::Medium, Severity::High, "when it is exposed and asks for no proof"),
+    grade: Grade::Either(Severity::Medium, Severity::High, "it is exposed and asks for no proof"),
     looks_at: subjects::ENTRIES,
     controls: &[pci("6.4.2"), soc2("CC6.6")],
     example: "
