@@ -252,6 +252,12 @@ fn threat_model(args: &Otm) -> anyhow::Result<ExitCode> {
         Form::Json => format!("{:#}\n", serde_json::to_value(&threat_model)?),
     };
     output::write(place.out.as_deref(), &text)?;
+    if model.nodes.len() > otm::DRAWN_NODES_MAX {
+        let what = format!("a diagram of {} nodes", model.nodes.len());
+        let note =
+            Note::new("the model", what, format!("only models of up to {} nodes have one", otm::DRAWN_NODES_MAX));
+        eprint!("{}", output::visible(&said(&[note])));
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -6,7 +6,10 @@ use super::{
     ExportError,
     cluster::{audit_word, duration_text, word_text},
 };
-use model::{AtRest, Auth, Class, Data, Flow, Model, Name, Node, NodeKind, Role, Trust, Zone, graph::Area};
+use model::{
+    AtRest, Auth, Class, Data, Flow, Model, Name, Node, NodeKind, Role, Trust, Zone,
+    graph::{Area, Areas},
+};
 
 mod shape;
 
@@ -15,6 +18,8 @@ use shape::*;
 
 /// The version that is written.
 pub const VERSION: &str = "0.2.0";
+/// Most nodes of a model that is drawn: laying out a larger one takes its time, and nobody can read it.
+pub const DRAWN_NODES_MAX: usize = 500;
 /// The drawing that components and zones have their places in.
 const DIAGRAM: &str = "data-flow-diagram";
 
@@ -71,7 +76,14 @@ impl Otm {
 }
 
 fn document(model: &Model, weaknesses: &[Weakness]) -> Otm {
-    let plan = model::graph::areas(model);
+    let drawn = model.nodes.len() <= DRAWN_NODES_MAX;
+    let plan = if drawn { model::graph::areas(model) } else { Areas::default() };
+    let diagram = Representation {
+        name: "Data-flow diagram".to_owned(),
+        id: DIAGRAM.to_owned(),
+        kind: "diagram".to_owned(),
+        size: Size { width: plan.width, height: plan.height },
+    };
     let zone_areas: BTreeMap<&str, &Area> = plan.zones.iter().map(|area| (area.name.as_str(), area)).collect();
     let node_areas: BTreeMap<&str, &Area> = plan.nodes.iter().map(|area| (area.name.as_str(), area)).collect();
     let found = Found::new(model, weaknesses);
@@ -82,12 +94,7 @@ fn document(model: &Model, weaknesses: &[Weakness]) -> Otm {
             id: model.name.to_string(),
             attributes: attributes([("trust_domain", Some(model.trust_domain.to_string()))]),
         },
-        representations: vec![Representation {
-            name: "Data-flow diagram".to_owned(),
-            id: DIAGRAM.to_owned(),
-            kind: "diagram".to_owned(),
-            size: Size { width: plan.width, height: plan.height },
-        }],
+        representations: drawn.then_some(diagram).into_iter().collect(),
         assets: model.data.iter().map(|(name, data)| asset(name, data)).collect(),
         trust_zones: model
             .zones

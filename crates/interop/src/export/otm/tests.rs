@@ -370,6 +370,19 @@ fn require(value: &Json, texts: &[&str], numbers: &[&str]) {
     numbers.iter().for_each(|key| assert!(value[key].is_number(), "{key} of {value}"));
 }
 
+#[test]
+fn only_what_can_be_read_is_drawn() {
+    let of = |nodes: usize| {
+        let lines = (0..nodes).map(|i| format!("  n{i}: {{ kind: service, zone: z }}\n"));
+        let text = format!("ward: 1\nmodel: m\nzones: {{ z: {{}} }}\nnodes:\n{}", lines.collect::<String>());
+        let otm = serde_json::to_value(Otm::new(&model(&text), &[])).expect("JSON");
+        let elements = otm["components"][0]["representations"].as_array().map(Vec::len);
+        (otm["representations"].as_array().map(Vec::len), elements)
+    };
+    assert_eq!(of(DRAWN_NODES_MAX), (Some(1), Some(1)));
+    assert_eq!(of(DRAWN_NODES_MAX + 1), (Some(0), Some(0)));
+}
+
 /// What is exported and imported again is the same diagram.
 #[test]
 fn there_and_back() {

@@ -209,8 +209,8 @@ fn what_is_none() {
     check(
         "otmVersion: 0.2.0\nproject: { name: x, id: x }\ntrustZones: []\ndataflows: []\n",
         expect![[r#"
-        error: nothing in x.otm is a node or a flow: there is nothing to make a model of
-    "#]],
+            error: nothing to make a model of: x.otm has no node and no flow
+        "#]],
     );
     check(
         "otmVersion: [\n",
