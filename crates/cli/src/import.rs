@@ -267,7 +267,7 @@ fn list(text: &mut String, lines: Vec<String>) {
         let _ = writeln!(text, "{line}");
     }
     if more > 0 {
-        let _ = writeln!(text, "  and {more} more: `-o json` lists what is left out and warned of");
+        let _ = writeln!(text, "  and {more} more: `-o json` has them all");
     }
 }
 

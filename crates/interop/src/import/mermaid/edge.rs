@@ -42,7 +42,7 @@ pub(super) fn arrow(text: &str) -> Option<Arrow<'_>> {
         Some((head, rest)) => (head, rest, None),
         None => {
             // The arrow begins here, and its text stands before its end.
-            let inner = body.get(2..)?;
+            let inner = body.get(2..).filter(|_| !body.starts_with('.'))?;
             let (label, head, rest) = line.labelled(inner)?;
             (head, rest, Some(label))
         }
@@ -87,7 +87,7 @@ impl Line {
         match text.get(..2)? {
             "--" => Some(Self::Solid),
             "==" => Some(Self::Thick),
-            "-." => Some(Self::Dotted),
+            "-." | ".-" | ".." => Some(Self::Dotted),
             _ => None,
         }
     }

@@ -130,8 +130,9 @@ impl Parser {
         let is_arrow = behind.trim_start().starts_with(['-', '=', '<', '~', '&', '[', '(', '{', '@']);
         match word {
             "subgraph" => {
-                self.group(behind.trim().trim_end_matches(';').trim());
-                return text.get(line_end..).map(Ok);
+                let title = behind.get(..statement_end(behind))?;
+                self.group(title.trim());
+                return text.get(word.len() + title.len()..).map(Ok);
             }
             "end" if !is_arrow => {
                 self.open.pop();
@@ -140,7 +141,7 @@ impl Parser {
             "direction" if !is_arrow => return text.get(line_end..).map(Ok),
             // A second diagram in the same block.
             "graph" | "flowchart" if super::header(text).is_some() && !is_arrow => return text.get(line_end..).map(Ok),
-            _ if LOOKS.contains(&word.trim_end_matches(':')) && !is_arrow => {
+            _ if LOOKS.contains(&word.trim_end_matches(':')) && (!is_arrow || word == "accDescr") => {
                 // `accDescr { … }` may have several lines.
                 let block = behind.trim_start().strip_prefix('{').filter(|_| word.starts_with("accDescr"));
                 if let Some((_, rest)) = block.and_then(|_| text.split_once('}')) {
@@ -228,24 +229,23 @@ impl Parser {
         let mut rest = text.get(length..)?;
         let mut text = None;
         let mut shape = None;
+        let bracket = rest.trim_start_matches([' ', '\t']);
+        // Blanks before a bracket are not Mermaid's; `>` behind blanks is no bracket.
+        let bracket = if bracket.starts_with('>') { rest } else { bracket };
+        if let Some((inner, found, after)) = bracketed(bracket) {
+            (text, shape, rest) = (Some(inner.to_owned()), found, after);
+        } else if bracket.starts_with(['[', '(', '{']) {
+            return None;
+        }
         if let Some(inner) = rest.strip_prefix("@{") {
             let (fields, after) = braces(inner)?;
             let lined = fields.contains('\n');
             let yaml = if lined { fields.to_owned() } else { format!("{{{fields}}}") };
             let tree = Tree::yaml(&yaml).ok().and_then(|t| t.into_iter().next());
-            text = tree.as_ref().and_then(|t| t.text_at(&["label"])).map(str::to_owned);
+            text = tree.as_ref().and_then(|t| t.text_at(&["label"])).map(str::to_owned).or(text);
             let word = tree.as_ref().and_then(|t| t.text_at(&["shape"])).unwrap_or_default();
-            shape = STORES.contains(&word).then_some(Shape::Store("a store"));
+            shape = STORES.contains(&word).then_some(Shape::Store("a store")).or(shape);
             rest = after;
-        } else {
-            let bracket = rest.trim_start_matches([' ', '\t']);
-            // Blanks before a bracket are not Mermaid's; `>` behind blanks is no bracket.
-            let bracket = if bracket.starts_with('>') { rest } else { bracket };
-            if let Some((inner, found, after)) = bracketed(bracket) {
-                (text, shape, rest) = (Some(inner.to_owned()), found, after);
-            } else if bracket.starts_with(['[', '(', '{']) {
-                return None;
-            }
         }
         while let Some(class) = rest.strip_prefix(":::") {
             rest = class.trim_start_matches(|c: char| c.is_alphanumeric() || c == '_' || c == '-');
@@ -287,6 +287,25 @@ impl Parser {
         }
         self.chart.edges.push(edge);
     }
+}
+
+/// Where a statement ends: at a semicolon that stands in no quotes and ends no entity.
+fn statement_end(text: &str) -> usize {
+    let mut quoted = false;
+    for (at, c) in text.char_indices() {
+        match c {
+            '"' => quoted = !quoted,
+            ';' if !quoted => {
+                let word = text.get(..at).unwrap_or_default();
+                let head = word.trim_end_matches(|c: char| c.is_ascii_alphanumeric() || c == '#');
+                if !word.get(head.len()..).is_some_and(|w| w.starts_with('#')) && !head.ends_with('&') {
+                    return at;
+                }
+            }
+            _ => {}
+        }
+    }
+    text.len()
 }
 
 /// `e1@` before an arrow.

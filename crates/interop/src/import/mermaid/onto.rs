@@ -260,10 +260,15 @@ impl<'a> Onto<'a> {
     fn edges(&mut self) {
         let mut members: HashMap<&str, Vec<&str>> = HashMap::new();
         for node in &self.chart.nodes {
-            if let Some(group) = node.group.and_then(|g| self.chart.groups.get(g))
-                && self.nodes.contains_key(node.id.as_str())
-            {
+            if !self.nodes.contains_key(node.id.as_str()) {
+                continue;
+            }
+            // Of the boundaries around a boundary too.
+            let mut around = node.group;
+            for _ in 0..model::load::CHAIN_MAX {
+                let Some(group) = around.and_then(|g| self.chart.groups.get(g)) else { break };
                 members.entry(&group.id).or_default().push(&node.id);
+                around = group.parent;
             }
         }
         for edge in &self.chart.edges {
@@ -275,7 +280,11 @@ impl<'a> Onto<'a> {
             let spread = from.len().saturating_mul(to.len());
             if spread == 0 || spread > SPREAD_MAX {
                 let what = format!("the arrow from `{}` to `{}`", edge.from, edge.to);
-                self.draft.left_out(self.diagram.place(0), what, "it ends at a boundary: draw it from node to node");
+                self.draft.left_out(
+                    self.diagram.place(0),
+                    what,
+                    "it ends at a boundary with none or many nodes: draw it from node to node",
+                );
                 continue;
             }
             for one in &from {

@@ -48,7 +48,9 @@ pub(super) fn parse(text: &str, line: usize) -> Option<Chart> {
     let mut parser = Parser { chart: Chart::default(), nodes: HashMap::new(), edges: HashMap::new(), open: Vec::new() };
     let mut messages = 0;
     let mut block = false;
-    for (number, whole) in text.lines().enumerate().skip(1) {
+    for (number, whole) in text.lines().enumerate() {
+        // Behind the kind a semicolon ends its line.
+        let whole = if number == 0 { whole.trim_start_matches("sequenceDiagram") } else { whole };
         for statement in statements(whole) {
             let statement = statement.trim();
             // `accDescr { … }` may have several lines.
@@ -56,7 +58,7 @@ pub(super) fn parse(text: &str, line: usize) -> Option<Chart> {
                 block = !statement.ends_with('}');
                 continue;
             }
-            if statement.is_empty() || parser.said(statement) {
+            if statement.is_empty() || statement.starts_with('#') || parser.said(statement) {
                 continue;
             }
             match message(statement) {
