@@ -98,14 +98,14 @@ fn a_report_to_keep() {
 
         Data are limited to what the purpose needs.
 
-        - tested by `over-collection`: 0 of 1 data that are carried, and kept or read, or carried to where it is said what is read
+        - tested by `over-collection`: 0 of 1 data about people that are carried, and kept or read, or carried to where it is said what is read
         - a person shows: why each datum is needed at all; rules look only at data that nobody uses, and at who gets data about children without a stated need
 
         #### Art. 25: By design and by default
 
         Measures are built in, and by default only what is needed is processed, reachable by few.
 
-        - tested by `over-collection`: 0 of 1 data that are carried, and kept or read, or carried to where it is said what is read
+        - tested by `over-collection`: 0 of 1 data about people that are carried, and kept or read, or carried to where it is said what is read
         - a person shows: decisions of design, and the defaults that people meet
 
         ### Not applicable in the model (1)
