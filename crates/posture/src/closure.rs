@@ -134,7 +134,7 @@ pub struct Closure {
 }
 
 /// Facts as numbers from 0, so that what is known of each is one look into a list.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Numbers {
     pub(crate) zones: usize,
     pub(crate) nodes: usize,
@@ -302,7 +302,7 @@ impl<'v, 'm> Draw<'v, 'm> {
 }
 
 /// What lies around each flow, and where strangers come in: what steps stand on that look farther than one node.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Surroundings {
     /// For whom each flow passes requests on.
     passes: Vec<Passes>,

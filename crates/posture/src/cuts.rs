@@ -6,17 +6,24 @@
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
 };
 
-use model::load::text::{Change, Text};
+use model::{
+    Model,
+    load::text::{Change, Text},
+};
 use serde::Serialize;
 
 use crate::{
     Attack, Path, Question, QuestionError,
     closure::By,
+    differ::Difference,
     entry::{entrances_to, is_declared_only},
+    links::Links,
     paths::PathStep,
     rule::{add, remove, set, take},
+    steps::Steps,
     view::{Transit, View, list},
 };
 
@@ -76,25 +83,29 @@ enum Price {
 /// # Errors
 /// The question names something that the model does not have.
 pub fn cuts(text: &Text, question: &Question, most: usize) -> Result<Cuts, QuestionError> {
-    let Some(model) = model::load(text.files()).model else {
+    let Some(model) = model::load(text.files()).model.map(Arc::new) else {
         return Ok(Cuts { paths: Vec::new(), cuts: Vec::new(), left: Vec::new() });
     };
-    let paths = Attack::new(&model).paths(question, Some(text))?;
+    let mut proofs = Proofs::new(Arc::clone(&model));
+    let paths = proofs.ask(Arc::clone(&model), text, question)?;
     let mut all = Cuts { left: paths.clone(), paths, cuts: Vec::new() };
-    let mut now = text.clone();
+    let mut now = (text.clone(), model);
     let mut failed: BTreeSet<String> = BTreeSet::new();
     while !all.left.is_empty() && all.cuts.len() < most.min(CUTS_MAX) {
-        let Some(model) = model::load(now.files()).model else { break };
-        let view = View::new(&model);
+        let view = View::new(&now.1);
         let Some(candidate) = best(&view, &all.left, &failed) else { break };
-        let proof = proved(&now, question, &candidate.changes);
+        let proof = proofs.proved(&now.0, question, &candidate.changes);
         let Some((after, left)) =
             proof.filter(|(_, left)| count_gone(&all.left, left) > 0 && left.len() <= all.left.len())
         else {
             failed.insert(candidate.words);
             continue;
         };
-        let alone = proved(text, question, &candidate.changes).map(|(_, left)| gone(&all.paths, &left));
+        // The first one is made alone.
+        let alone = match all.cuts.is_empty() {
+            true => Some(gone(&all.paths, &left)),
+            false => proofs.proved(text, question, &candidate.changes).map(|(_, left)| gone(&all.paths, &left)),
+        };
         all.cuts.push(Cut {
             words: candidate.words,
             changes: candidate.changes,
@@ -107,13 +118,48 @@ pub fn cuts(text: &Text, question: &Question, most: usize) -> Result<Cuts, Quest
     Ok(all)
 }
 
-/// The text with the changes, and the paths that are left in it; none where the change cannot be made or the model would
-/// have errors.
-fn proved(text: &Text, question: &Question, changes: &[Change]) -> Option<(Text, Vec<Path>)> {
-    let after = text.changed(changes).ok()?;
-    let model = model::load(after.files()).model?;
-    let left = Attack::new(&model).paths(question, Some(&after)).ok()?;
-    Some((after, left))
+/// The model that was asked about last: the next one differs little, and only what differs is worked out anew.
+struct Proofs {
+    model: Arc<Model>,
+    links: Links,
+    steps: Steps,
+}
+
+impl Proofs {
+    fn new(model: Arc<Model>) -> Self {
+        let view = View::new(&model);
+        let steps = Steps::new(&view);
+        Self { links: view.into_links(), steps, model }
+    }
+
+    fn ask(&mut self, model: Arc<Model>, text: &Text, question: &Question) -> Result<Vec<Path>, QuestionError> {
+        let Some(difference) = Difference::between(&self.model, &model) else {
+            *self = Self::new(Arc::clone(&model));
+            return self.ask(model, text, question);
+        };
+        let touched = self.links.follow(&model, &difference);
+        let view = View::of(&model, std::mem::take(&mut self.links));
+        self.steps.follow(&view, &difference, &touched);
+        let attack = Attack::of(view, std::mem::take(&mut self.steps));
+        let paths = attack.paths(question, Some(text));
+        (self.links, self.steps) = (attack.view.into_links(), attack.steps);
+        self.model = model;
+        paths
+    }
+
+    /// The text with the changes, its model, and the paths that are left in it; none where the change cannot be made or the
+    /// model would have errors.
+    fn proved(
+        &mut self,
+        text: &Text,
+        question: &Question,
+        changes: &[Change],
+    ) -> Option<((Text, Arc<Model>), Vec<Path>)> {
+        let after = text.changed(changes).ok()?;
+        let model = Arc::new(model::load(after.files()).model?);
+        let left = self.ask(Arc::clone(&model), &after, question).ok()?;
+        Some(((after, model), left))
+    }
 }
 
 /// Ids of the paths that are not there any more.

@@ -15,7 +15,7 @@ use crate::{
 const NONE: u32 = u32::MAX;
 
 /// The steps of a diagram, by what they need.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Steps {
     pub(crate) numbers: Numbers,
     pub(crate) around: Surroundings,
