@@ -246,7 +246,7 @@ impl Links {
         let said = Said {
             rotation: written.iter().any(|n| n.rotates == Some(true)),
             transit: self.flows.iter().any(|f| f.transit != Transit::Unstated),
-            proof: written.iter().any(|n| n.auth.is_some()) || self.flows.iter().any(|f| f.proven),
+            proof: written.iter().any(|n| n.auth.is_some()) || model.flows.iter().any(says_proof),
             record: written.iter().any(|n| n.logs == Some(true)) || model.flows.iter().any(|f| f.via.audit.is_some()),
         };
         let before = std::mem::replace(&mut self.said, said);
@@ -398,6 +398,11 @@ impl Links {
         }
         Touched { nodes: nodes.sorted(), data: data.sorted(), flows: flows.sorted() }
     }
+}
+
+/// Whether a flow has a word about how the caller proves who it is.
+fn says_proof(flow: &Flow) -> bool {
+    flow.via.jwt.is_some() || ["auth", "mtls", "ssh"].iter().any(|w| flow.via.words.contains_key(*w))
 }
 
 impl FlowLinks {
