@@ -179,6 +179,8 @@ fn host_port(part: &str, scheme: Option<&str>) -> Option<Address> {
         return None;
     }
     let (host, port) = match part.rsplit_once(':') {
+        // A variable without a default is a port that nobody knows.
+        Some((host, port)) if port.starts_with("${") && port.ends_with('}') => (host, None),
         Some((host, port)) => (host, Some(port.trim_end_matches('/').parse::<u16>().ok()?)),
         None => (part, None),
     };

@@ -59,7 +59,7 @@ const STORES: [Product; 42] = [
     product("registry", 5000, "http", "files"),
 ];
 /// What only stands beside a store that it is named after.
-const BESIDE: [&str; 32] = [
+const BESIDE: [&str; 33] = [
     "exporter",
     "express",
     "ui",
@@ -92,6 +92,7 @@ const BESIDE: [&str; 32] = [
     "migrate",
     "migrations",
     "seed",
+    "meta",
 ];
 /// Services that answer at a known port.
 const SERVICES: [(&str, u16); 16] = [

@@ -391,6 +391,7 @@ fn addresses_in_all_forms() {
         ("mongodb://a:1,b:2/x", "mongodb|a|1|false mongodb|b|2|false"),
         ("http://localhost:3000", ""),
         ("https://10.0.0.1/x", ""),
+        ("postgres://u:${PW}@db:${PORT}/x", "postgres|db|0|true"),
         ("http://a:1,http://b:2", "http|a|1|false"),
         ("not an address", "-|not|0|false -|an|0|false -|address|0|false"),
         ("a:b:c", ""),

@@ -156,7 +156,7 @@ impl<'a> Onto<'a> {
             }
         }
         let icons = node.text.as_deref().unwrap_or_default();
-        let guess = known.is_none().then(|| words::of_box(&text)).unwrap_or_default();
+        let guess = if known.is_none() { words::of_box(&text) } else { words::Guess::default() };
         let stranger = guess.stranger;
         match (known, node.shape, guess.kind) {
             (Some((_, kind, hostile)), ..) => {
@@ -278,12 +278,14 @@ impl<'a> Onto<'a> {
             };
             let (from, to) = (ends(&edge.from), ends(&edge.to));
             let spread = from.len().saturating_mul(to.len());
-            if spread == 0 || spread > SPREAD_MAX {
+            // A boundary that sends into itself says nothing.
+            let within = edge.from != edge.to && from.iter().any(|f| to.contains(f));
+            if spread == 0 || spread > SPREAD_MAX || within {
                 let what = format!("the arrow from `{}` to `{}`", edge.from, edge.to);
                 self.draft.left_out(
                     self.diagram.place(0),
                     what,
-                    "it ends at a boundary with none or many nodes: draw it from node to node",
+                    "it ends at a boundary with none or many nodes, or around its other end: draw it from node to node",
                 );
                 continue;
             }

@@ -187,7 +187,7 @@ fn boundaries_nest_and_say_whom_they_trust() {
             user > app: unnamed tls=1.2
             app > db: rows tls=1.3
             app > outer: unnamed
-            left out at a.mmd:1: the arrow from `vpc` to `D`: it ends at a boundary: draw it from node to node
+            left out at a.mmd:1: the arrow from `vpc` to `D`: it ends at a boundary with none or many nodes, or around its other end: draw it from node to node
         "#]],
     );
 }
