@@ -118,6 +118,9 @@ pub fn cuts(text: &Text, question: &Question, most: usize) -> Result<Cuts, Quest
     Ok(all)
 }
 
+/// A text with its model.
+type Read = (Text, Arc<Model>);
+
 /// The model that was asked about last: the next one differs little, and only what differs is worked out anew.
 struct Proofs {
     model: Arc<Model>,
@@ -149,12 +152,7 @@ impl Proofs {
 
     /// The text with the changes, its model, and the paths that are left in it; none where the change cannot be made or the
     /// model would have errors.
-    fn proved(
-        &mut self,
-        text: &Text,
-        question: &Question,
-        changes: &[Change],
-    ) -> Option<((Text, Arc<Model>), Vec<Path>)> {
+    fn proved(&mut self, text: &Text, question: &Question, changes: &[Change]) -> Option<(Read, Vec<Path>)> {
         let after = text.changed(changes).ok()?;
         let model = Arc::new(model::load(after.files()).model?);
         let left = self.ask(Arc::clone(&model), &after, question).ok()?;

@@ -354,7 +354,7 @@ fn caused<'f>(all: &[(usize, &'f Kept)]) -> (Vec<Option<Vec<usize>>>, Ids<'f>) {
     let parents: Vec<Option<usize>> = (0..all.len()).map(parent).collect();
     let mut also: Vec<Option<Vec<usize>>> = vec![None; all.len()];
     let mut followers: Vec<(usize, usize)> = Vec::new();
-    for at in 0..all.len() {
+    for (at, of_its_own) in also.iter_mut().enumerate() {
         let mut root = at;
         // A circle would be a mistake of the rules; the bound turns it into a finding too many.
         for _ in 0..RULES.len() {
@@ -364,7 +364,7 @@ fn caused<'f>(all: &[(usize, &'f Kept)]) -> (Vec<Option<Vec<usize>>>, Ids<'f>) {
             }
         }
         if root == at || parents[root].is_some() {
-            also[at] = Some(Vec::new());
+            *of_its_own = Some(Vec::new());
         } else {
             followers.push((root, at));
         }

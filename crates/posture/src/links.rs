@@ -15,7 +15,7 @@ use crate::{
 pub(crate) struct Links {
     pub(crate) nodes: Vec<NodeLinks>,
     pub(crate) data: Vec<DataLinks>,
-    /// Each in its own place, so that going from one view to the next moves none of them.
+    #[expect(clippy::vec_box, reason = "each in its own place: going from one view to the next moves none of them")]
     pub(crate) flows: Vec<Box<FlowLinks>>,
     /// Of what the model says anything at all.
     pub(crate) said: Said,

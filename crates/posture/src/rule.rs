@@ -37,6 +37,8 @@ pub enum Grade {
     Either(Severity, Severity, &'static str),
 }
 
+/// Looks, on a day, with whether anything is found of which the id matches a pattern.
+type AskOfFindings = fn(&View<'_>, Date, &dyn Fn(&str) -> bool) -> Vec<Found>;
 /// Looks, on a day.
 type Ask = fn(&View<'_>, Date) -> Vec<Found>;
 
@@ -52,8 +54,8 @@ pub(crate) enum Check {
     FlowsAndNodes(Ask),
     /// The whole model, after every change: it must be cheap.
     Model(Ask),
-    /// The model, and whether anything is found of which the id matches a pattern.
-    Findings(fn(&View<'_>, Date, &dyn Fn(&str) -> bool) -> Vec<Found>),
+    /// The model, and what all other rules found.
+    Findings(AskOfFindings),
 }
 
 /// What a rule found, before it is placed, raised and accepted.
