@@ -117,6 +117,11 @@ impl Statement {
         Self { actions, is_not_actions, resources: vec!["*".to_owned()], ..Self::default() }
     }
 
+    /// Whether it lets in who has proved himself to an identity provider.
+    pub(super) fn is_federated(&self) -> bool {
+        !self.is_deny && self.principals.iter().any(|(kind, _)| kind == "Federated")
+    }
+
     /// Whether it allows an action, on whatever.
     pub(super) fn is_about(&self, action: &str, matcher: &Matcher) -> bool {
         !self.is_deny && self.has_action(action, matcher)

@@ -188,6 +188,12 @@ impl Import<'_, '_> {
         }
         self.rights = rights;
         self.open_roles(&roles);
+        // Who becomes these is outside of the plan: pods of a cluster, jobs of a build service.
+        for (id, _) in
+            roles.iter().filter(|(_, t)| t.as_ref().is_some_and(|t| t.statements().iter().any(Statement::is_federated)))
+        {
+            self.principal(*id);
+        }
         self.users_with_keys();
     }
 
@@ -248,12 +254,15 @@ impl Import<'_, '_> {
         let is_role = of.kind == "aws_iam_role";
         let word = if is_role { "role" } else { "access-key" };
         let wanted = if label.contains(word) { label } else { format!("{label}-{word}") };
+        // Manifests name the roles of their accounts: one read before is the same datum, and one read later finds it.
+        let shared = of.text(&["name"]).filter(|_| is_role).map(|name| format!("aws:iam-role:{name}"));
+        if let Some(shared) = &shared {
+            self.draft.alias(Kind::Data, shared, &key);
+        }
         let name = self.draft.data(&key, &wanted).set("class", "secret").name().to_owned();
         self.principals.insert(id, name.clone());
-        for (kind, text) in [("aws-role", of.text(&["name"])), ("aws-role-arn", of.text(&["arn"]))] {
-            if let Some(text) = text.filter(|_| is_role) {
-                self.draft.alias(Kind::Data, &key, &format!("{kind}:{text}"));
-            }
+        if let Some(shared) = &shared {
+            self.draft.alias(Kind::Data, &key, shared);
         }
         let rights = self.rights.get(&id).cloned().unwrap_or_default();
         let api = rights.admin.map(|why| (self.aws_api(), why));

@@ -610,6 +610,36 @@ fn roles_and_what_they_open() {
 }
 
 #[test]
+fn pods_have_the_roles_of_their_accounts() {
+    let trust = r#"{"Statement":[{"Effect":"Allow","Principal":{"Federated":"arn:aws:iam::1:oidc-provider/x"},"Action":"sts:AssumeRoleWithWebIdentity","Condition":{"StringEquals":{"x:sub":"system:serviceaccount:shop:app"}}}]}"#;
+    let policy = r#"{"Statement":[{"Effect":"Allow","Action":"s3:GetObject","Resource":"arn:aws:s3:::b/*"}]}"#;
+    let plan = plan(&[
+        ("aws_s3_bucket", "b", json!({ "bucket": "b" }), json!({})),
+        ("aws_iam_role", "pods", json!({ "name": "uploader", "assume_role_policy": trust }), json!({})),
+        ("aws_iam_role_policy", "pods", json!({ "policy": policy }), json!({ "role": names("aws_iam_role.pods") })),
+    ]);
+    let manifests = "
+apiVersion: v1
+kind: ServiceAccount
+metadata: { name: app, namespace: shop, annotations: { eks.amazonaws.com/role-arn: 'arn:aws:iam::1:role/uploader' } }
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: { name: app, namespace: shop }
+spec: { selector: { matchLabels: { a: b } }, template: { metadata: { labels: { a: b } }, spec: { serviceAccountName: app, containers: [{ name: a, image: app }] } } }
+";
+    let files = [("plan.json", plan.as_str()), ("app.yaml", manifests)]
+        .map(|(name, text)| SourceFile { name: name.to_owned(), text: text.to_owned() });
+    let [first, second] = files;
+    for files in [[first.clone(), second.clone()], [second, first]] {
+        let text = import(&files, None).expect("a model").written.text;
+        let model = loaded(&text);
+        let role = model.data.iter().find(|(_, d)| d.opens.iter().any(|n| n.as_str() == "b")).expect("a role").0;
+        assert!(model.nodes.values().any(|n| n.holds.contains(role)), "{text}");
+    }
+}
+
+#[test]
 fn clusters_and_databases() {
     let cluster = |public: bool, cidrs: &[&str]| json!({ "vpc_config": [{ "endpoint_public_access": public, "public_access_cidrs": cidrs }] });
     let rule = json!([{ "from_port": 3306, "to_port": 3306, "protocol": "tcp", "cidr_blocks": ["0.0.0.0/0"] }]);
