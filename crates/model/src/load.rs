@@ -34,7 +34,7 @@ use resources::Beside;
 use yaml::Yaml;
 
 /// Largest file of a model, in bytes.
-pub const FILE_BYTES_MAX: usize = 1 << 20;
+pub const FILE_BYTES_MAX: usize = 16 << 20;
 /// Most files of a model.
 pub const FILES_MAX: usize = 1_000;
 /// Largest file of resources that stand alone, in bytes: ten thousand policies in one.
@@ -42,7 +42,7 @@ pub const DOCUMENT_BYTES_MAX: usize = 16 << 20;
 /// Most files of resources that stand alone.
 pub const DOCUMENT_FILES_MAX: usize = 10_000;
 /// Most zones, data, nodes, flows, waivers, emergencies, invariants or tests, each.
-pub const NOUNS_MAX: usize = 10_000;
+pub const NOUNS_MAX: usize = 100_000;
 /// Most diagnostics listed.
 pub const DIAGNOSTICS_MAX: usize = 500;
 
