@@ -103,6 +103,20 @@ impl Noun {
         self
     }
 
+    /// A guess that knows more than one made before: it replaces that, and nothing that is known.
+    pub fn reguess(&mut self, key: &str, value: impl Into<Json>, why: impl Into<String>) -> &mut Self {
+        match self.fields.iter_mut().find(|f| f.key == key && f.guessed.is_some()) {
+            Some(field) => (field.value, field.guessed) = (value.into(), Some(why.into())),
+            None => _ = self.guess(key, value, why),
+        }
+        self
+    }
+
+    /// Whether the source states a field.
+    pub fn is_known(&self, key: &str) -> bool {
+        self.fields.iter().any(|f| f.key == key && f.guessed.is_none())
+    }
+
     /// One more member of a list field; members are there once.
     pub fn add(&mut self, key: &str, value: impl Into<Json>) -> &mut Self {
         add(&mut self.fields, key, value.into(), None);

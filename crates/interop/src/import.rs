@@ -163,6 +163,8 @@ pub fn import_as(files: &[SourceFile], format: Option<Format>, name: Option<&str
             None => parsed.push((format, documents)),
         }
     }
+    // Manifests look for the cluster that a plan has, in whatever order the files are named.
+    parsed.sort_by_key(|(format, _)| (*format == Format::Kubernetes, *format));
     let texts = |wanted| files.iter().zip(&sources).filter(move |(_, (_, f))| *f == wanted).map(|(file, _)| file);
     for (format, documents) in &parsed {
         match format {

@@ -16,6 +16,7 @@ mod calls;
 mod cluster;
 mod entry;
 mod image;
+mod joined;
 mod machine;
 mod mesh;
 mod object;
@@ -87,6 +88,7 @@ pub fn read(documents: &[Document<'_>], draft: &mut Draft) -> Result<(), ImportE
     }
     // A cluster is beside it, whether or not anything is let in.
     draft.internet();
+    joined::cluster(&cluster, draft);
     let cluster_zone = draft.zone("k8s:cluster", "cluster").name().to_owned();
     let around = match escapes {
         true => {
@@ -108,6 +110,8 @@ pub fn read(documents: &[Document<'_>], draft: &mut Draft) -> Result<(), ImportE
         certificates,
     };
     modelling.keeping = modelling.keeping(held.readable());
+    joined::keeping(&mut modelling.keeping, draft);
+    modelling.balancer(draft);
     modelling.nodes(draft);
     modelling.secrets(draft);
     modelling.passwords(draft);
@@ -286,6 +290,7 @@ impl Modelling<'_> {
         if target.store.is_some() {
             self.read_by(draft, from.0, &datum);
         }
+        draft.alias(Kind::Flow, &format!("terraform:{}>{}", from.0, target.node), &key);
         let flow = draft.flow(&key, &format!("{}-{}", from.0, target.node), from.0, &target.node);
         flow.add("carries", datum.as_str()).comment(why);
         flow.add("returns", datum.as_str());
@@ -472,6 +477,7 @@ fn is_known(group: &str, kind: &str) -> bool {
         "SealedSecret",
         "ExternalSecret",
         "ReferenceGrant",
+        "TargetGroupBinding",
     ];
     const SILENT: &[&str] = &[
         "PodDisruptionBudget",

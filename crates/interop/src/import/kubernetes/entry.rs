@@ -150,7 +150,11 @@ impl Modelling<'_> {
         let anybody =
             draft.node("party:anybody", "anybody").set("kind", "party").set("zone", internet).name().to_owned();
         let requests = self.requests(draft);
-        let flow = draft.flow(&format!("k8s:{anybody}>{node}{end}"), &format!("{anybody}-{node}{end}"), &anybody, node);
+        let key = format!("k8s:{anybody}>{node}{end}");
+        if end.is_empty() {
+            draft.alias(Kind::Flow, &format!("terraform:{anybody}>{node}"), &key);
+        }
+        let flow = draft.flow(&key, &format!("{anybody}-{node}{end}"), &anybody, node);
         flow.add("carries", requests.as_str()).add("returns", requests).comment(what);
         if assumed {
             flow.comment(

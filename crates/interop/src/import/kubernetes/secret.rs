@@ -12,9 +12,9 @@ pub(super) struct Keeping {
     /// Namespaces whose Secrets somebody may read without reading all: they are kept apart in the model.
     pub(super) apart: BTreeSet<String>,
     /// `at_rest`, and why where it is guessed.
-    at_rest: (&'static str, Option<String>),
+    pub(super) at_rest: (&'static str, Option<String>),
     /// Whether the API server keeps an audit log.
-    audited: bool,
+    pub(super) audited: bool,
     /// Namespaces that have Secrets.
     pub(super) spaces: BTreeSet<String>,
     /// Names that more than one namespace has a Secret of.
@@ -97,6 +97,8 @@ impl<'a> Modelling<'a> {
         let store = draft.node(&key, &wanted);
         store.set("kind", "store").set("zone", zone.as_str()).set("auth", "rbac");
         match why {
+            // Values in a manifest are more than what a plan leaves out.
+            Some(why) if at_rest == "encoding" => store.reguess("at_rest", at_rest, why),
             Some(why) => store.guess("at_rest", at_rest, why),
             None => store.set("at_rest", at_rest),
         };
@@ -109,10 +111,10 @@ impl<'a> Modelling<'a> {
     }
 
     /// The stores that keep Secrets.
-    pub(super) fn secret_stores(&mut self, draft: &mut Draft) -> Vec<String> {
-        let all = draft.all(Kind::Node).iter().map(|n| n.name().to_owned()).collect::<Vec<_>>();
-        let is_one = |n: &String| n == "k8s-secrets" || n.starts_with("k8s-secrets-");
-        all.into_iter().filter(is_one).collect()
+    pub(super) fn secret_stores(&self, draft: &Draft) -> Vec<String> {
+        let apart = self.keeping.apart.iter().map(|namespace| format!("k8s:secrets/{namespace}"));
+        let keys = std::iter::once("k8s:secrets".to_owned()).chain(apart);
+        keys.filter_map(|key| Some(draft.find(Kind::Node, &key)?.name().to_owned())).collect()
     }
 
     /// The datum of a Secret, kept where it is kept. Its name.

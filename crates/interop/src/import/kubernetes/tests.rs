@@ -12,8 +12,9 @@ use crate::import::{ImportError, Imported, import};
 
 mod accounts;
 mod hostile;
+mod joined;
 
-const TASKY: &str = include_str!("tests/tasky.yaml");
+const TASKY: &str = include_str!("../../../../../examples/tasky/deployed/kubernetes.yaml");
 const KEPT: &str = include_str!("tests/kept.yaml");
 
 fn file(name: &str, text: &str) -> SourceFile {

@@ -129,6 +129,11 @@ impl Import<'_, '_> {
                 .add("carries", secrets)
                 .guess_via("tls", "1.2", "AWS runs it")
                 .via("auth", "mtls");
+            // By these keys manifests find the cluster that they are of, and whether it is the only one.
+            let nth = if self.draft.find(Kind::Zone, "cloud-cluster:1").is_none() { 1 } else { 2 };
+            self.draft.alias(Kind::Zone, &zone_key, &format!("cloud-cluster:{nth}"));
+            self.draft.alias(Kind::Node, &key, &format!("cloud-cluster-api:{nth}"));
+            self.draft.alias(Kind::Node, &format!("{key}:secrets"), &format!("cloud-cluster-secrets:{nth}"));
             for group in &groups {
                 self.members.entry(*group).or_default();
             }

@@ -81,7 +81,7 @@ impl Import<'_, '_> {
             targets.sort_unstable();
             targets.dedup();
             for target in targets {
-                self.target(&name, target, &zone);
+                self.target(id, &name, target, &zone);
             }
             if of.kind == "aws_elb" {
                 for instance in plan.find(id, &["instances"], &["aws_instance"]) {
@@ -146,7 +146,7 @@ impl Import<'_, '_> {
     }
 
     /// What answers behind a target group.
-    fn target(&mut self, from: &str, target: usize, zone: &str) {
+    fn target(&mut self, balancer: usize, from: &str, target: usize, zone: &str) {
         let plan = self.plan;
         let mut found: Vec<usize> = Vec::new();
         for id in plan.linking(
@@ -181,6 +181,15 @@ impl Import<'_, '_> {
                 Some(zone) => node.guess("zone", zone, "the only cluster of this plan").name().to_owned(),
                 None => node.set("zone", zone).name().to_owned(),
             };
+            // By these keys manifests find what registers itself, and whether it is all that does.
+            if self.draft.find(Kind::Node, &format!("{key}:seen")).is_none() {
+                let nth = if self.draft.find(Kind::Node, "cloud-target:1").is_none() { 1 } else { 2 };
+                for alias in [format!("{key}:seen"), format!("cloud-target:{nth}")] {
+                    self.draft.alias(Kind::Node, &key, &alias);
+                }
+                let balancer = self.key(balancer);
+                self.draft.alias(Kind::Node, &balancer, &format!("cloud-balancer:{nth}"));
+            }
             nodes.push(name);
         }
         let protocol = plan.get(target).text(&["protocol"]).unwrap_or("HTTP");

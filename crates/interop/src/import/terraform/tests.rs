@@ -9,7 +9,7 @@ use time::macros::date;
 use super::policy::{Can, Document, Matcher, Statement, Target, administers, can};
 use crate::import::{Format, Imported, import};
 
-const CURRENT: &str = include_str!("plans/tasky-current.json");
+const CURRENT: &str = include_str!("../../../../../examples/tasky/deployed/plan.json");
 const SECURE: &str = include_str!("plans/tasky-secure.json");
 
 fn read(text: &str) -> Imported {
