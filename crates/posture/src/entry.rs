@@ -35,7 +35,7 @@ pub(crate) fn asks_for_token(view: &View<'_>, flow: &FlowView<'_>) -> bool {
         && (flow.flow.via.jwt.is_some()
             || by_flow
             || is_turned_away(view, flow)
-            || token(from.node.auth)
+            || token(from.node.auth) && !to.says_open()
             || token(to.node.auth)
             || to.guarded(&["oidc", "mfa"]))
 }
@@ -61,9 +61,12 @@ pub(crate) fn sent_by(view: &View<'_>, flow: FlowId, passed: FlowId) -> FlowId {
     fits.min_by_key(|f| view.flow(*f).flow.id.as_str()).unwrap_or(flow)
 }
 
-/// Whether whoever is not the party cannot so much as connect: mutual TLS asks for the certificate first.
+/// Whether whoever is not the party cannot so much as connect: mutual TLS asks for the certificate first. That the party has one
+/// is no word about a target that says that it asks for something else.
 pub(crate) fn is_turned_away(view: &View<'_>, flow: &FlowView<'_>) -> bool {
-    view.node(flow.from).node.auth == Some(Auth::Mtls)
+    let to = view.node(flow.to).node;
+    let asked = to.under_ward() || to.auth.is_none_or(|auth| auth == Auth::Mtls);
+    asked && view.node(flow.from).node.auth == Some(Auth::Mtls)
         || flow.flow.via.words.get("mtls").is_some_and(|w| w.as_bool() == Some(true))
 }
 

@@ -86,6 +86,8 @@ struct Kept {
 pub(crate) struct Made {
     /// What follows from it.
     also: Vec<u64>,
+    /// The worst of it and what follows from it.
+    worst: Option<Severity>,
     raised: Option<String>,
     paths: Vec<String>,
     more: usize,
@@ -181,8 +183,11 @@ impl Graded {
         let mut made: Vec<(usize, u64, Made)> = Vec::with_capacity(all.len());
         for (at, (rule, kept)) in all.iter().enumerate() {
             let Some(also) = roots.get_mut(at).and_then(Option::take) else { continue };
-            let also: Vec<u64> = also.iter().filter_map(|at| all.get(*at).map(|(_, k)| k.number)).collect();
-            let mut one = Made { also, ..Made::default() };
+            let also: Vec<&Kept> = also.iter().filter_map(|at| all.get(*at).map(|(_, k)| *k)).collect();
+            // What follows is no less bad for standing below its cause; what somebody answers for is answered for.
+            let open = also.iter().filter(|k| k.waived == kept.waived).map(|k| k.found.severity);
+            let worst = open.chain([kept.found.severity]).max();
+            let mut one = Made { also: also.iter().map(|k| k.number).collect(), worst, ..Made::default() };
             if let Some(by) = kept.found.lets.iter().find(|by| raising.taken.contains(by)) {
                 raising.raise(view, *by, &mut one);
             }
@@ -218,6 +223,7 @@ impl Graded {
             let mut known: HashSet<Change> = finding.fix.changes.iter().cloned().collect();
             let more = of_group.flat_map(|(_, f)| &f.fix.changes).filter(|c| known.insert((*c).clone()));
             finding.fix.changes.extend(more.cloned());
+            finding.severity = one.worst.unwrap_or(finding.severity);
             if one.raised.is_some() {
                 finding.raised = one.raised.clone().filter(|_| finding.severity.raised() > finding.severity);
                 finding.severity = finding.severity.raised();
@@ -324,7 +330,8 @@ fn keep(kept: &mut BTreeMap<Option<Anchor>, Vec<Kept>>, next: &mut u64, anchor: 
 type Ids<'f> = HashMap<(&'static str, &'f str), usize>;
 
 /// Of each root what follows from it, none for what is no root; and the place of each id. Whoever accepts one of several
-/// findings of one rule has not accepted the others: those that a waiver covers and those that none covers stand apart.
+/// findings of one rule has not accepted the others: those that a waiver covers and those that none covers stand apart. Nor
+/// has he accepted what is worse than what the waiver names.
 fn caused<'f>(all: &[(usize, &'f Kept)]) -> (Vec<Option<Vec<usize>>>, Ids<'f>) {
     let own = |(rule, kept): &(usize, &'f Kept)| (RULES[*rule].id, kept.found.subject.as_str());
     let ids: Ids<'f> = all.iter().map(own).zip(0..).collect();
@@ -363,7 +370,9 @@ fn caused<'f>(all: &[(usize, &'f Kept)]) -> (Vec<Option<Vec<usize>>>, Ids<'f>) {
                 None => break,
             }
         }
-        if root == at || parents[root].is_some() {
+        let (of, by) = (&all[at].1, &all[root].1);
+        let worse = of.waived != by.waived && of.found.severity > by.found.severity;
+        if root == at || parents[root].is_some() || worse {
             *of_its_own = Some(Vec::new());
         } else {
             followers.push((root, at));

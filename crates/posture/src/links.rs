@@ -508,7 +508,9 @@ fn proven(flow: &Flow, from: &Node, to: &Node) -> bool {
     let proves = |auth: Option<Auth>| auth.is_some_and(|a| a != Auth::None);
     let by_flow = ["auth", "mtls", "ssh"].iter().any(|w| says(flow, w)) || flow.via.jwt.is_some();
     let by_node = proves(to.auth) || to.guards.iter().any(|g| g == "oidc" || g == "mfa");
-    by_flow || by_node || from.kind == NodeKind::Party && proves(from.auth)
+    // How somebody could prove himself proves nothing to a node that says that it asks nobody.
+    let asked = to.under_ward() || to.auth != Some(Auth::None);
+    by_flow || by_node || asked && from.kind == NodeKind::Party && proves(from.auth)
 }
 
 fn logged(flow: &Flow, from: &Node, to: &Node) -> bool {

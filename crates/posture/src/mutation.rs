@@ -269,7 +269,7 @@ fn what_each_guarantee_of_the_mended_example_is_worth() {
         flows.upload.via.auth "none": -
         flows.upload.via.tls gone: -
         flows.upload.via.auth gone: -
-        flows.role-credentials.via.local false: private-traffic-over-internet@role-credentials medium
+        flows.role-credentials.via.local false: private-traffic-over-internet@role-credentials high
         flows.syslog.via.tls "none": plaintext-flow@syslog medium
         flows.syslog.via.tls "1.0": weak-tls@syslog medium
         flows.syslog.via.tls gone: plaintext-flow@syslog medium

@@ -342,3 +342,35 @@ fn a_waiver_may_speak_of_an_emergency() {
     let loaded = model::load(&[SourceFile { name: "ward.yaml".to_owned(), text: model.to_owned() }]);
     assert!(loaded.diagnostics.iter().all(|d| d.code != "unknown-subject"), "{:#?}", loaded.diagnostics);
 }
+
+const FAR: &str = "
+zones: { here: {}, there: {} }
+data: { card: { class: restricted } }
+nodes:
+  till: { kind: service, zone: here, logs: true }
+  bank: { kind: service, zone: there, auth: token }
+flows:
+  - { id: pay, from: till, to: bank, carries: [card], via: { local: false } }
+";
+
+#[test]
+fn a_cause_is_as_bad_as_what_follows_from_it() {
+    let found = findings(FAR, TODAY);
+    let only = one(&found, "private-traffic-over-internet@pay");
+    assert_eq!((found.len(), only.also.len(), only.also[0].id.as_str()), (1, 1, "plaintext-flow@pay"));
+    assert_eq!(only.severity, Severity::High);
+}
+
+#[test]
+fn a_waiver_of_a_cause_accepts_nothing_that_is_worse() {
+    let waived = |accepts: &str| {
+        let waiver =
+            format!("waivers:\n  - {{ id: W-1, accepts: {accepts}, why: a demo, owner: team, until: 2027-01-31 }}\n");
+        let found = findings(&format!("{FAR}{waiver}"), TODAY);
+        found.iter().map(|f| format!("{} {}", f.severity, f.id)).collect::<Vec<_>>()
+    };
+    let (cause, worse) = ("private-traffic-over-internet@pay", "plaintext-flow@pay");
+    assert_eq!(waived(&format!("\"{cause}\"")), [format!("high {worse}"), format!("accepted {cause}")]);
+    assert_eq!(waived(&format!("\"{worse}\"")), [format!("medium {cause}"), format!("accepted {worse}")]);
+    assert_eq!(waived("\"*@pay\""), [format!("accepted {cause}")]);
+}

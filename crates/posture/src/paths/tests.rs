@@ -319,6 +319,29 @@ flows:
 }
 
 /// Where one of two flows asks for nothing, that is the one that a path names.
+/// How a customer could prove himself is no lock of a page that says that it asks nobody.
+#[test]
+fn who_asks_nobody_asks_nobody_whatever_the_caller_has() {
+    for auth in ["oidc", "mtls", "jwt"] {
+        let open = format!(
+            "
+zones: {{ internet: {{ trust: none }}, inside: {{}} }}
+data: {{ record: {{ class: confidential }}, session: {{ class: secret, opens: [records], ttl: 1h }} }}
+nodes:
+  customer: {{ kind: party, zone: internet, auth: {auth} }}
+  front: {{ kind: service, zone: inside, auth: none, guards: [waf] }}
+  records: {{ kind: service, zone: inside, auth: token, guards: [waf], holds: [record] }}
+flows:
+  - {{ id: sign-in, from: customer, to: front, returns: [session], via: {{ tls: \"1.3\" }} }}
+  - {{ id: ask, from: customer, to: records, carries: [session], returns: [record], via: {{ tls: \"1.3\", auth: token }} }}
+"
+        );
+        let ids = |text: &str| paths(text, &Question::default()).iter().map(|p| p.id.clone()).collect::<Vec<_>>();
+        assert_eq!(ids(&open), ["internet>record"], "{auth}");
+        assert_eq!(ids(&open.replace("auth: none", "auth: oidc")), [""; 0], "{auth}");
+    }
+}
+
 #[test]
 fn a_path_names_the_flow_that_asks_for_nothing() {
     let guardian = include_str!("../../../../examples/guardian/ward.yaml");
