@@ -157,12 +157,12 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         Format::Sarif => output::print_json(&sarif::log(&args.dir, &findings))?,
         Format::Markdown => output::print(&markdown::report(&args.dir, &text, &findings))?,
     }
-    Ok(verdict(&findings, args.fail_on))
+    Ok(verdict(findings.iter().map(|f| f.severity), args.fail_on))
 }
 
 /// Exit 1 for findings at or above a level.
-fn verdict<'f>(findings: impl IntoIterator<Item = &'f Finding>, fail_on: Option<Level>) -> ExitCode {
-    let severe = |level: Level| findings.into_iter().any(|f| f.severity >= level.severity());
+fn verdict(findings: impl IntoIterator<Item = Severity>, fail_on: Option<Level>) -> ExitCode {
+    let severe = |level: Level| findings.into_iter().any(|severity| severity >= level.severity());
     if fail_on.is_some_and(severe) { ExitCode::from(output::FINDINGS) } else { ExitCode::SUCCESS }
 }
 

@@ -3,6 +3,7 @@ use std::{fs, path::Path};
 
 use expect_test::expect;
 use model::{SourceFile, load::text::Text};
+use posture::Severity;
 use serde_json::Value;
 use time::macros::date;
 
@@ -199,6 +200,33 @@ fn what_stands_below_another_is_neither_new_nor_gone() {
     let ids = |all: &[&posture::Finding]| all.iter().map(|f| f.id.clone()).collect::<Vec<_>>();
     assert_eq!(ids(&difference.new), ["static-secret@a-password"]);
     assert!(difference.gone.is_empty());
+}
+
+/// One flow more in the clear, of a node that has one already: news, though the other one stands for it.
+#[test]
+fn what_comes_below_another_is_news() {
+    let model = |more: &str| {
+        graded(&format!(
+            "ward: 1\nmodel: example\nzones: {{ inside: {{}} }}\ndata: {{ order: {{ class: internal }}, pin: {{ class: restricted }} }}\n\
+             nodes:\n  web: {{ kind: service, zone: inside, logs: true }}\n  orders: {{ kind: service, zone: inside, auth: token }}\n\
+             flows:\n  - {{ id: a, from: web, to: orders, carries: [order] }}\n{more}"
+        ))
+    };
+    let flow = |id: &str| format!("  - {{ id: {id}, from: web, to: orders, carries: [order] }}\n");
+    let waiver = "waivers:\n  - { id: W-1, accepts: plaintext-flow@b, why: old, owner: team, until: 2027-01-31 }\n";
+    let (one, two) = (model(""), model(&flow("b")));
+    let waived = model(&format!("{}{waiver}", flow("b")));
+    let news = difference(&one.findings, &two.findings);
+    assert!(news.new.is_empty());
+    assert_eq!(
+        news.new_also.iter().map(|b| (b.id, b.follows)).collect::<Vec<_>>(),
+        [("plaintext-flow@b", "plaintext-flow@a")]
+    );
+    assert!(super::diff::text(&news).ends_with("1 new, 0 gone, 0 changed\n"), "{}", super::diff::text(&news));
+    assert_eq!(difference(&two.findings, &one.findings).gone_also.len(), 1);
+    let over = difference(&waived.findings, &two.findings);
+    let changed: Vec<_> = over.changed.iter().map(|c| (c.id, c.was, c.now.id.as_str())).collect();
+    assert_eq!(changed, [("plaintext-flow@b", Severity::Accepted, "plaintext-flow@a")], "a waiver that is over");
 }
 
 #[test]

@@ -102,6 +102,8 @@ impl Watch {
             "new": difference.new,
             "gone": difference.gone,
             "changed": difference.changed,
+            "new_also": difference.new_also,
+            "gone_also": difference.gone_also,
             "findings": now.len(),
             "paths": paths,
             "millis": (millis * 10.0).round() / 10.0,
@@ -134,5 +136,5 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if watch.session.is_none() {
         return Ok(ExitCode::from(output::FINDINGS));
     }
-    Ok(verdict(&watch.findings, args.fail_on))
+    Ok(verdict(watch.findings.iter().map(|f| f.severity), args.fail_on))
 }
