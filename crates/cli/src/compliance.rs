@@ -138,7 +138,7 @@ fn report(args: &Asked) -> anyhow::Result<ExitCode> {
         Format::Oscal => pretty(&oscal::results(&assessed)?)?,
         Format::Json => pretty(&assessed)?,
     };
-    output::write(args.out.as_deref(), &text)?;
+    output::write_of(&args.dir, args.out.as_deref(), &text)?;
     let failed = assessed.frameworks.iter().any(|f| f.counts.not_satisfied > 0);
     Ok(if failed { ExitCode::from(output::FINDINGS) } else { ExitCode::SUCCESS })
 }

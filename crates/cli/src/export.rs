@@ -251,7 +251,7 @@ fn threat_model(args: &Otm) -> anyhow::Result<ExitCode> {
         Form::Yaml => threat_model.yaml()?,
         Form::Json => format!("{:#}\n", serde_json::to_value(&threat_model)?),
     };
-    output::write(place.out.as_deref(), &text)?;
+    output::write_of(&place.dir, place.out.as_deref(), &text)?;
     if model.nodes.len() > otm::DRAWN_NODES_MAX {
         let what = format!("a diagram of {} nodes", model.nodes.len());
         let note =
@@ -317,7 +317,7 @@ fn finish(exported: Result<Exported, interop::export::ExportError>, to: &To) -> 
         Form::Yaml => exported.yaml(),
         Form::Json => format!("{:#}\n", exported.list()),
     };
-    output::write(to.place.out.as_deref(), &text)?;
+    output::write_of(&to.place.dir, to.place.out.as_deref(), &text)?;
     eprint!("{}", output::visible(&said(&exported.notes)));
     Ok(ExitCode::SUCCESS)
 }

@@ -58,6 +58,6 @@ pub(crate) fn draw(dir: &Path, format: Format, out: Option<&Path>) -> anyhow::Re
         Format::Mermaid => model::graph::mermaid(&model),
         Format::Svg => model::graph::svg(&model),
     };
-    output::write(out, &drawing)?;
+    output::write_of(dir, out, &drawing)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 
 /// Exit code: errors or findings in what was asked about.
@@ -74,11 +74,43 @@ pub(crate) fn print(text: &str) -> io::Result<()> {
 ///
 /// # Errors
 /// It cannot be written.
-pub(crate) fn write(out: Option<&Path>, text: &str) -> anyhow::Result<()> {
+fn write(out: Option<&Path>, text: &str) -> anyhow::Result<()> {
     match out {
         Some(path) => fs::write(path, text).with_context(|| format!("cannot write {}", path.display())),
         None => Ok(print(text)?),
     }
+}
+
+/// The same of what is made from the model of a directory: never over a file of it, nor where the model would be read from
+/// next time.
+///
+/// # Errors
+/// It cannot be written, or would be read as a part of the model.
+pub(crate) fn write_of(dir: &Path, out: Option<&Path>, text: &str) -> anyhow::Result<()> {
+    if let Some(path) = out
+        && is_of_model(dir, path)
+    {
+        bail!(
+            "{0} would be read as a part of the model in {1}: write it outside of {1}, or under a name that does not end in .yaml",
+            path.display(),
+            dir.display()
+        );
+    }
+    write(out, text)
+}
+
+/// Whether a file is read with the model of a directory, or would be if it were there.
+fn is_of_model(dir: &Path, path: &Path) -> bool {
+    let Ok(dir) = dir.canonicalize() else { return false };
+    let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let named = parent.canonicalize().ok().zip(path.file_name()).map(|(parent, name)| parent.join(name));
+    // A link is what it leads to as well.
+    named.into_iter().chain(path.canonicalize().ok()).any(|path| {
+        let inside = path.strip_prefix(&dir).ok().and_then(Path::to_str);
+        inside.is_some_and(|name| {
+            (name.ends_with(".yaml") || name.ends_with(".yml")) && !name.split('/').any(|part| part.starts_with('.'))
+        })
+    })
 }
 
 /// Writes a value as indented JSON and a line feed.
