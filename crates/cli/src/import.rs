@@ -1,5 +1,6 @@
 //! `ward import`: a first model from what others drew or deployed.
 use std::{
+    collections::HashSet,
     fmt::Write as _,
     fs::{self, OpenOptions},
     io::{ErrorKind, Read as _, Write as _},
@@ -106,7 +107,9 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         (false, Some(_)) => {}
     }
     if !args.output.is_json() {
-        eprint!("{}", output::visible(&summary(&imported, &read.passed_over, args.out.as_deref())));
+        let summary = summary(&imported, &read.passed_over, args.out.as_deref());
+        // The model is written; that nobody reads on is no failure.
+        let _ = std::io::stderr().write_all(output::visible(&summary).as_bytes());
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -127,6 +130,7 @@ struct Read {
 fn read(paths: &[PathBuf], format: Option<import::Format>) -> anyhow::Result<Result<Read, ImportError>> {
     let mut read = Read { files: Vec::new(), passed_over: Vec::new() };
     let mut bytes = 0_u64;
+    let mut seen = HashSet::new();
     for path in paths {
         let mut found = Vec::new();
         if path.as_os_str() == "-" {
@@ -156,7 +160,8 @@ fn read(paths: &[PathBuf], format: Option<import::Format>) -> anyhow::Result<Res
                 bail!("the files are larger than {ALL_BYTES_MAX} bytes together: import them in parts");
             }
             // A file that is named twice, or lies in a directory that is named too, is read once.
-            if !read.files.iter().any(|f| f.name == file.name) {
+            let same = fs::canonicalize(&file.name).unwrap_or_else(|_| PathBuf::from(&file.name));
+            if seen.insert(same) {
                 read.files.push(file);
             }
         }
@@ -174,9 +179,24 @@ fn source(name: &str, bytes: Vec<u8>) -> anyhow::Result<SourceFile> {
     if bytes.len() as u64 > FILE_BYTES_MAX {
         bail!("{name} is larger than {FILE_BYTES_MAX} bytes");
     }
+    let bytes = match bytes.get(..2) {
+        Some([0xff, 0xfe]) => utf16(name, &bytes, u16::from_le_bytes)?,
+        Some([0xfe, 0xff]) => utf16(name, &bytes, u16::from_be_bytes)?,
+        _ => bytes,
+    };
     let text = String::from_utf8(bytes)
         .map_err(|e| anyhow::anyhow!("{name} is not UTF-8 at byte {}", e.utf8_error().valid_up_to()))?;
     Ok(SourceFile { name: name.to_owned(), text })
+}
+
+/// UTF-16 with its mark, as `>` of PowerShell writes it.
+fn utf16(name: &str, bytes: &[u8], unit: fn([u8; 2]) -> u16) -> anyhow::Result<Vec<u8>> {
+    let (pairs, rest) = bytes.as_chunks::<2>();
+    let text = String::from_utf16(&pairs.iter().map(|pair| unit(*pair)).collect::<Vec<_>>());
+    match text.ok().filter(|_| rest.is_empty()) {
+        Some(text) => Ok(text.into_bytes()),
+        None => bail!("{name} begins as UTF-16 and is none: write it as UTF-8"),
+    }
 }
 
 fn write(dir: &Path, text: &str, force: bool) -> anyhow::Result<()> {

@@ -263,9 +263,10 @@ fn read(file: &SourceFile, wanted: Option<Format>) -> Result<(Format, Vec<Docume
         Some(line) => ImportError::Refused { place: place(&file.name, line), why: kubernetes::TEMPLATE.to_owned() },
         None => ImportError::Broken { file: file.name.clone(), error },
     };
-    let start = file.text.trim_start_matches('\u{feff}').trim_start();
-    let trees = match start.as_bytes().first() {
-        Some(b'{' | b'[') => match Tree::json(&file.text) {
+    // Lines are counted with those that are empty before the start.
+    let start = file.text.trim_start_matches('\u{feff}');
+    let trees = match start.trim_start().as_bytes().first() {
+        Some(b'{' | b'[') => match Tree::json(start) {
             Ok(tree) => vec![tree],
             // A flow mapping of YAML begins so too.
             Err(error) if file.name.ends_with(".json") => return Err(broken(error)),

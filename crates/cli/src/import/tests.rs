@@ -93,3 +93,34 @@ fn the_summary_says_what_was_guessed_and_what_comes_next() {
         assert!(text.contains(part), "{part}: {text}");
     }
 }
+
+#[test]
+fn what_powershell_writes_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let plan = r#"{"format_version":"1.2","planned_values":{"root_module":{"resources":[{"address":"aws_s3_bucket.a","mode":"managed","type":"aws_s3_bucket","name":"a","values":{}}]}}}"#;
+    let units = |unit: fn(u16) -> [u8; 2]| format!("\u{feff}{plan}").encode_utf16().flat_map(unit).collect::<Vec<u8>>();
+    let texts = [
+        units(u16::to_le_bytes),
+        units(u16::to_be_bytes),
+        format!("\u{feff}{plan}").into_bytes(),
+        format!("\n\n{plan}").into_bytes(),
+    ];
+    for (at, text) in texts.iter().enumerate() {
+        let file = dir.path().join(format!("{at}.json"));
+        fs::write(&file, text).unwrap();
+        assert_eq!(run(args(&[&file])).unwrap(), ExitCode::SUCCESS, "{at}");
+    }
+    fs::write(dir.path().join("odd.json"), [0xff, 0xfe, 0x41]).unwrap();
+    let error = run(args(&[&dir.path().join("odd.json")])).unwrap_err().to_string();
+    assert!(error.contains("write it as UTF-8"), "{error}");
+}
+
+#[test]
+fn a_file_under_two_names_is_read_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("a.mmd");
+    fs::write(&file, THREE).unwrap();
+    let other = dir.path().join(".").join("..").join(dir.path().file_name().unwrap()).join("a.mmd");
+    let both = read(&[file, other, dir.path().to_owned()], None).unwrap().unwrap();
+    assert_eq!(both.files.len(), 1);
+}

@@ -44,7 +44,11 @@ pub(super) fn addresses(text: &str) -> Vec<Address> {
             let tls = tls(rest);
             all.extend(host_port(host).map(|a| Address { scheme: Some("mysql".to_owned()), password, tls, ..a }));
         } else {
-            let token = token.split_once('=').map_or(token, |(_, value)| value);
+            // `Server=db;Password=…`: what looks like a host there may be none.
+            let (key, token) = token.split_once('=').unwrap_or(("", token));
+            if is_secret_name(key) {
+                continue;
+            }
             all.extend(token.split(',').filter_map(|t| host_port(t.split('/').next().unwrap_or(t))));
         }
     }
@@ -59,6 +63,10 @@ fn is_scheme(c: char) -> bool {
 fn url(token: &str) -> Vec<Address> {
     let Some((scheme, rest)) = token.split_once("://") else { return Vec::new() };
     let (authority, after) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    // `redis://:a/b@cache`: what looks like a host may be a part of the password.
+    if authority.starts_with(':') || !authority.contains('@') && authority.contains(':') && after.contains('@') {
+        return Vec::new();
+    }
     let (user, hosts) = authority.rsplit_once('@').map_or((None, authority), |(user, hosts)| (Some(user), hosts));
     let password = user.is_some_and(|u| u.split_once(':').is_some_and(|(_, p)| !p.is_empty()));
     let scheme = scheme.trim_start_matches(|c: char| !c.is_ascii_alphabetic()).to_ascii_lowercase();

@@ -69,3 +69,20 @@ fn names_say_what_is_under_them() {
     }
     assert_ne!(stem("DB_HOST"), stem("REDIS_PASSWORD"));
 }
+
+#[test]
+fn what_may_be_a_part_of_a_password_is_no_address() {
+    for text in [
+        "redis://:not-real/x@db:5432",
+        "redis://:not-real.example.com#a@redis:6379",
+        "postgres://u:1234/not-real@db/x",
+        "--server=Password=not-real.example.com",
+        "password=not-real.example.com",
+        "Pwd=not-real.example.com",
+    ] {
+        let all = addresses(text);
+        assert!(all.iter().all(|a| !a.host.contains("not-real") && a.host != "u"), "{text}: {all:?}");
+    }
+    let all = addresses("Server=db;Password=not-real.example.com;Port=5432");
+    assert_eq!(all.iter().map(|a| a.host.as_str()).collect::<Vec<_>>(), ["db"]);
+}
