@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{Chart, Diagram, Edge, Group, Node, Shape, label, words};
-use crate::draft::{Draft, Kind};
+use crate::draft::{Draft, Kind, Noun};
 
 /// Most arrows that one to a boundary stands for.
 const SPREAD_MAX: usize = 6;
@@ -303,7 +303,7 @@ impl<'a> Onto<'a> {
             return;
         }
         if from.ours && to.ours {
-            return self.own(edge, &from.name, &to.name);
+            return self.own(edge, &from, &to);
         }
         let mut carried: Vec<_> =
             edge.carries.iter().map(|t| (label::line(t), words::of_arrow(&label::line(t)))).collect();
@@ -352,16 +352,8 @@ impl<'a> Onto<'a> {
                 flow.guess_add("carries", unnamed, "the arrow does not say what moves");
             }
         }
-        let says = |word: &str| via.iter().any(|(w, ..)| *w == word);
-        let sensitive = self.sensitive(&name);
+        self.careful(&name, &from, &to);
         let Some(flow) = self.draft.named(Kind::Flow, &name) else { return };
-        // Of two guesses no finding is made: that data are sensitive, and that nothing protects them.
-        if !says("tls") && !says("mtls") && !says("ssh") && (from.outside || to.outside || sensitive || from.hostile) {
-            flow.guess_via("tls", "1.2", "the diagram does not say how it travels: look");
-        }
-        if sensitive && !says("auth") && !says("mtls") && !from.hostile && !to.hostile {
-            flow.guess_via("auth", "token", "the diagram does not say how the caller proves itself: look");
-        }
         for comment in &edge.comments {
             flow.comment(comment);
         }
@@ -370,6 +362,19 @@ impl<'a> Onto<'a> {
                 "the arrow leads to a boundary, `{}` or `{}`: that it means this node is a guess",
                 edge.from, edge.to
             ));
+        }
+    }
+
+    /// Of two guesses no finding is made: that data are sensitive, and that nothing protects them.
+    fn careful(&mut self, flow: &str, from: &Drawn, to: &Drawn) {
+        let sensitive = self.sensitive(flow);
+        let Some(flow) = self.draft.named(Kind::Flow, flow) else { return };
+        let says = |flow: &Noun, words: &[&str]| words.iter().any(|word| flow.said(word).is_some());
+        if !says(flow, &["tls", "mtls", "ssh"]) && (from.outside || to.outside || sensitive || from.hostile) {
+            flow.guess_via("tls", "1.2", "the diagram does not say how it travels: look");
+        }
+        if sensitive && !says(flow, &["auth", "mtls"]) && !from.hostile && !to.hostile {
+            flow.guess_via("auth", "token", "the diagram does not say how the caller proves itself: look");
         }
     }
 
@@ -432,7 +437,7 @@ impl<'a> Onto<'a> {
     }
 
     /// An arrow that `ward graph` drew: the flow's name, and its data by name.
-    fn own(&mut self, edge: &Edge, from: &str, to: &str) {
+    fn own(&mut self, edge: &Edge, from: &Drawn, to: &Drawn) {
         let text = edge.carries.first().map(|t| t.trim().trim_matches('"')).unwrap_or_default();
         let (text, standby) = text.strip_prefix("standby: ").map_or((text, false), |text| (text, true));
         let mut lines = text.split("<br/>");
@@ -450,7 +455,8 @@ impl<'a> Onto<'a> {
                 }
             }
         }
-        let flow = self.draft.flow(&format!("mermaid:own:{id}:{from}>{to}"), id, from, to);
+        let key = format!("mermaid:own:{id}:{}>{}", from.name, to.name);
+        let flow = self.draft.flow(&key, id, &from.name, &to.name);
         for (field, names) in ["carries", "returns"].into_iter().zip(lists) {
             for name in names {
                 flow.add(field, name);
@@ -459,6 +465,8 @@ impl<'a> Onto<'a> {
         if standby {
             flow.set("standby", true);
         }
+        let name = flow.name().to_owned();
+        self.careful(&name, from, to);
     }
 }
 

@@ -387,6 +387,12 @@ fn what_ward_draws_comes_back() {
         assert_eq!(nodes(&before), nodes(&after), "{example}");
         assert_eq!(flows(&before), flows(&after), "{example}");
         assert_eq!(imported.written.left_out, [], "{example}");
+        // What data are is guessed by their names: nothing is found that a guess alone would make critical.
+        let today = time::Date::from_calendar_date(2026, time::Month::November, 22).unwrap();
+        let found = posture::grade(posture::Input { model: &after, text: None, today });
+        let critical: Vec<_> =
+            found.iter().filter(|f| f.severity == posture::Severity::Critical).map(|f| &f.id).collect();
+        assert!(critical.is_empty(), "{example}: {critical:?}");
         seen += after.flows.len();
     }
     assert!(seen > 100, "{seen}");
