@@ -177,7 +177,7 @@ pub fn import_as(files: &[SourceFile], format: Option<Format>, name: Option<&str
         }
     }
     let names: Vec<String> = files.iter().map(|f| f.name.clone()).collect();
-    if let Some(name) = names.iter().find_map(|name| title(name)) {
+    if let Some(name) = common(&names).and_then(title).or_else(|| names.iter().find_map(|name| title(name))) {
         draft.title(name);
     }
     if draft.count() > draft::NOUNS_MAX {
@@ -213,6 +213,14 @@ pub fn import_as(files: &[SourceFile], format: Option<Format>, name: Option<&str
         return Err(ImportError::Refuses(format!("{} at {}", error.message, error.path)));
     }
     Ok(Imported { written, sources, warnings: loaded.diagnostics })
+}
+
+/// The directory that several files are in.
+fn common(names: &[String]) -> Option<&str> {
+    let directory = |name: &'_ str| name.rfind('/').map(|at| at + 1);
+    let (first, others) = names.split_first().filter(|(_, others)| !others.is_empty())?;
+    let start = first.get(..directory(first)?)?;
+    others.iter().all(|name| name.starts_with(start)).then(|| start.trim_end_matches('/'))
 }
 
 /// What a file's name says of the system: `shop` of `shop/docker-compose.yml` and of `docs/shop.md`.

@@ -124,3 +124,18 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn several_files_are_named_after_their_directory() {
+    let named = |names: &[&str]| {
+        let files: Vec<SourceFile> = names.iter().map(|n| file(n, "flowchart LR\n a-->b\n")).collect();
+        let text = import(&files, None).unwrap().written.text;
+        text.lines().find_map(|l| l.strip_prefix("model: ")).unwrap().to_owned()
+    };
+    assert_eq!(named(&["shop/db.mmd", "shop/web.mmd"]), "shop");
+    assert_eq!(named(&["shop/k8s/db.mmd", "shop/k8s/more/web.mmd"]), "k8s");
+    assert_eq!(named(&["shop/db.mmd"]), "db");
+    assert_eq!(named(&["./db.mmd", "./web.mmd"]), "db");
+    assert_eq!(named(&["db.mmd", "web.mmd"]), "db");
+    assert_eq!(named(&["a/db.mmd", "b/web.mmd"]), "db");
+}

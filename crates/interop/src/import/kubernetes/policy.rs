@@ -7,6 +7,9 @@ use super::{
     workload::Workload,
 };
 
+/// Most ports that policies name which are looked at for two workloads.
+const NAMED_MAX: usize = 64;
+
 /// A policy.
 #[derive(Clone, Debug)]
 pub(super) struct Policy<'a> {
@@ -122,7 +125,8 @@ impl<'a> Cluster<'a> {
             match (all.as_slice(), to.ports.is_empty()) {
                 (_, true) => Some(None),
                 ([one], _) if to.ports.len() > 1 => Some(Some(*one)),
-                ([], _) => None,
+                // What a container declares is for information: a pod may listen to what a policy names.
+                ([], _) => self.ports(from, to).into_iter().find(|p| allows(Some(*p))).map(Some),
                 _ => Some(None),
             }
         };
@@ -139,6 +143,16 @@ impl<'a> Cluster<'a> {
             }
         }
         None
+    }
+
+    /// The ports that policies about either side name by number.
+    fn ports(&self, from: &Workload<'_>, to: &Workload<'_>) -> Vec<u16> {
+        let rules = self.about(to, Way::In).chain(self.about(from, Way::Out)).flat_map(|(_, rules)| rules);
+        let ports = rules.flat_map(|rule| rule.items_at(&["ports"])).filter_map(|p| p.get("port")?.number());
+        let mut all: Vec<u16> = ports.filter_map(|p| u16::try_from(p).ok()).take(NAMED_MAX).collect();
+        all.sort_unstable();
+        all.dedup();
+        all
     }
 
     /// Policies that let whole namespaces, or everybody, connect to a workload: their titles.

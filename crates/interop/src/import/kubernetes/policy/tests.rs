@@ -163,3 +163,23 @@ fn policies_add_up_and_both_sides_must_allow() {
     let only_out = "{ podSelector: { matchLabels: { app: web } }, policyTypes: [Egress], egress: [{}] }";
     expect!["db 80; tool 80; probe 80"].assert_eq(&connections(&[only_out], "web"));
 }
+
+#[test]
+fn what_a_container_declares_is_for_information() {
+    let policy = |port: u16| {
+        format!(
+            "{PODS}---\napiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {{ name: p, namespace: shop }}\n\
+             spec: {{ podSelector: {{ matchLabels: {{ app: web }} }}, ingress: [{{ from: [{{ podSelector: {{ matchLabels: {{ app: db }} }} }}], ports: [{{ port: {port} }}] }}] }}\n\
+             ---\napiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {{ name: q, namespace: shop }}\n\
+             spec: {{ podSelector: {{ matchLabels: {{ app: db }} }}, policyTypes: [Egress], egress: [{{ to: [{{ podSelector: {{ matchLabels: {{ app: web }} }} }}], ports: [{{ port: 9090 }}] }}] }}\n"
+        )
+    };
+    for (port, expected) in [(9090, true), (9091, false)] {
+        let text = policy(port);
+        let documents: Vec<Document<'_>> =
+            Tree::yaml(&text).unwrap().into_iter().map(|tree| Document { file: "pods.yaml", tree }).collect();
+        let cluster = Cluster::new(&documents);
+        let named = |name: &str| cluster.workloads.iter().find(|w| w.object.name == name).unwrap();
+        assert_eq!(cluster.needs(named("db"), named("web")).is_some(), expected, "{port}");
+    }
+}
