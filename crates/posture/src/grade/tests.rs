@@ -374,3 +374,26 @@ fn a_waiver_of_a_cause_accepts_nothing_that_is_worse() {
     assert_eq!(waived(&format!("\"{worse}\"")), [format!("medium {cause}"), format!("accepted {worse}")]);
     assert_eq!(waived("\"*@pay\""), [format!("accepted {cause}")]);
 }
+
+/// A password that a service keeps and shows stays the service's, though somebody sends it as well.
+#[test]
+fn one_person_more_does_not_make_a_secret_change() {
+    let model = |more: &str| {
+        format!(
+            "
+zones: {{ inside: {{}} }}
+data: {{ password: {{ class: secret, opens: [db] }} }}
+nodes:
+  admin: {{ kind: party, zone: inside, auth: oidc }}
+  orders: {{ kind: service, zone: inside, logs: true, holds: [password] }}
+  db: {{ kind: store, zone: inside, auth: password, at_rest: volume }}
+flows:
+  - {{ id: save, from: orders, to: db, carries: [password], via: {{ tls: \"1.3\" }} }}
+{more}"
+        )
+    };
+    let typed = "  - { id: repair, from: admin, to: db, carries: [password], via: { tls: \"1.3\" } }\n";
+    for more in ["", typed] {
+        assert_eq!(one(&findings(&model(more), TODAY), "static-secret@password").severity, Severity::Medium);
+    }
+}

@@ -69,7 +69,10 @@ fn check(view: &View<'_>, _: Date) -> Vec<Found> {
             // A private key moves on no flow: whoever keeps it uses it.
             || traveling_key::is_key(of.datum) && !of.holders.is_empty();
         // What a person types is the person's, whatever passes it on.
-        let of_people = of.carried.iter().any(|f| view.node(view.flow(*f).from).node.kind == NodeKind::Party);
+        let typed = of.carried.iter().any(|f| view.node(view.flow(*f).from).node.kind == NodeKind::Party);
+        // But what a service has by itself and shows to another one is the service's own, whoever types it besides.
+        let has = |n: usize| of.holders.contains(&n) || of.returned.iter().any(|f| view.flow(*f).from == n);
+        let of_people = typed && !of.carried.iter().any(|f| presents(f) && has(view.flow(*f).from));
         let holders: Vec<_> = of.holders.iter().map(|n| view.node(*n)).collect();
         if !used || of_people || holders.iter().any(|n| n.node.rotates == Some(true)) {
             continue;
