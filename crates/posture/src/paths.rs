@@ -211,7 +211,10 @@ impl<'m> Attack<'m> {
             marks.clear();
             let mut steps = Vec::new();
             reached.up_to(&self.steps, main.step, &mut marks, &mut steps);
-            self.go_on(main, reached, &mut marks, &mut steps);
+            // Who asks for one thing is told the way to that.
+            if asked.targets.is_none() {
+                self.go_on(main, reached, &mut marks, &mut steps);
+            }
             mains.push((group, *main, steps));
         }
         let mut covered: HashMap<StepId, (WayId, bool)> = HashMap::new();

@@ -318,6 +318,17 @@ flows:
     assert!(paths(&text(", auth: mtls", "", ""), &Question { to: vec!["entry".to_owned()], ..holding }).is_empty());
 }
 
+#[test]
+fn a_path_to_one_thing_ends_there() {
+    let more = CURRENT.replace(
+        "\nflows:\n",
+        "\nflows:\n  - { id: more, from: aws-api, to: alb, carries: [ssh-key], returns: [app-account], via: { tls: \"1.3\", auth: token } }\n",
+    );
+    let ends = |question: &Question| paths(&more, question).iter().map(|p| p.to.clone()).collect::<Vec<_>>();
+    assert_eq!(ends(&to("aws-api")), ["aws-api"]);
+    assert!(ends(&Question::default()).contains(&"k8s-api".to_owned()), "it goes on to what it opens next");
+}
+
 /// Where one of two flows asks for nothing, that is the one that a path names.
 /// How a customer could prove himself is no lock of a page that says that it asks nobody.
 #[test]
