@@ -329,7 +329,6 @@ fn a_path_to_one_thing_ends_there() {
     assert!(ends(&Question::default()).contains(&"k8s-api".to_owned()), "it goes on to what it opens next");
 }
 
-/// Where one of two flows asks for nothing, that is the one that a path names.
 /// How a customer could prove himself is no lock of a page that says that it asks nobody.
 #[test]
 fn who_asks_nobody_asks_nobody_whatever_the_caller_has() {
@@ -353,6 +352,7 @@ flows:
     }
 }
 
+/// Where one of two flows asks for nothing, that is the one that a path names.
 #[test]
 fn a_path_names_the_flow_that_asks_for_nothing() {
     let guardian = include_str!("../../../../examples/guardian/ward.yaml");
