@@ -1,14 +1,14 @@
 //! What grading costs, from 100 nodes and 1,000 flows to 10,000 nodes and 100,000 flows. Growth should be near linear.
 //!
 //! The model: a tenth of the nodes are stores, one in a hundred is exposed, each service holds a credential of its own for a
-//! store and has ten flows, one of them to a store. Every tenth thing lacks a guarantee, so that there is something to find.
+//! store and has twelve flows, one of them to a store. Every tenth thing lacks a guarantee, so that there is something to find.
 #![expect(clippy::expect_used, reason = "a bench that cannot begin ends loudly")]
 use std::{hint::black_box, sync::Arc};
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use model::{Auth, Model, Name, SourceFile};
 use posture::{
-    Attack, Input, Question, Session,
+    Attack, Edit, Input, Question, Session,
     closure::{Closure, Start},
     grade,
     view::View,
@@ -16,7 +16,9 @@ use posture::{
 use time::macros::date;
 
 const SIZES: [usize; 3] = [100, 1_000, 10_000];
+/// In all; services have the twelve that this takes, but for the last of them.
 const FLOWS_PER_NODE: usize = 10;
+const FLOWS_PER_SERVICE: usize = 12;
 
 const SEED: &str = r#"
 ward: 1
@@ -68,7 +70,10 @@ fn model(nodes: usize) -> Model {
             node.auth = Some(Auth::Key);
         }
         model.nodes.insert(name(format!("service-{i}")), node);
-        for j in 0..FLOWS_PER_NODE {
+        for j in 0..FLOWS_PER_SERVICE {
+            if model.flows.len() == nodes * FLOWS_PER_NODE {
+                break;
+            }
             let mut flow = if j == 0 { save.clone() } else { call.clone() };
             flow.id = name(format!("flow-{i}-{j}"));
             flow.from = name(format!("service-{i}"));
@@ -87,54 +92,49 @@ fn model(nodes: usize) -> Model {
     model
 }
 
-/// One changed noun of each kind.
-fn changes(model: &Model) -> Vec<(&'static str, Model)> {
-    let changed = |change: &dyn Fn(&mut Model)| {
-        let mut model = model.clone();
-        change(&mut model);
-        model
+/// One change of each kind, and what undoes it.
+fn changes(model: &Model) -> Vec<(&'static str, Vec<Edit>, Vec<Edit>)> {
+    let node = |name: &str, change: &dyn Fn(&mut model::Node)| {
+        let (name, before) = model.nodes.get_key_value(name).expect("it is there");
+        let mut after = before.clone();
+        change(&mut after);
+        let edit = |node: &model::Node| vec![Edit::Node(name.clone(), Box::new(node.clone()))];
+        (edit(&after), edit(before))
     };
-    let node = |model: &mut Model, name: &str, change: &dyn Fn(&mut model::Node)| {
-        model.nodes.get_mut(name).into_iter().for_each(change);
+    let datum = |name: &str, change: &dyn Fn(&mut model::Data)| {
+        let (name, before) = model.data.get_key_value(name).expect("it is there");
+        let mut after = before.clone();
+        change(&mut after);
+        let edit = |datum: &model::Data| vec![Edit::Datum(name.clone(), Box::new(datum.clone()))];
+        (edit(&after), edit(before))
     };
-    vec![
-        ("nothing", changed(&|_| {})),
-        ("guarantee-of-store", changed(&|m| node(m, "store-3", &|n| n.at_rest = None))),
-        ("guarantee-of-service", changed(&|m| node(m, "service-0", &|n| n.auth = Some(Auth::Token)))),
-        ("flow-altered", changed(&|m| m.flows[50].via.words = [("tls".to_owned(), "none".into())].into())),
-        ("flow-added", {
-            changed(&|m| {
-                let mut flow = m.flows[7].clone();
-                flow.id = name("another".to_owned());
-                m.flows.insert(500, flow);
-            })
-        }),
-        ("flow-removed", changed(&|m| drop(m.flows.remove(500)))),
-        ("node-added", {
-            changed(&|m| {
-                let node = m.nodes.get("service-7").expect("it is there").clone();
-                m.nodes.insert(name("another".to_owned()), node);
-            })
-        }),
-        (
-            "class-of-datum",
-            changed(&|m| {
-                m.data.values_mut().take(1).for_each(|d| d.class = model::Class::Restricted);
-            }),
-        ),
-        (
-            "opens-added",
-            changed(&|m| {
-                m.data.values_mut().take(1).for_each(|d| d.opens.push(name("store-5".to_owned())));
-            }),
-        ),
-        (
-            "class-of-all-orders",
-            changed(&|m| {
-                m.data.get_mut("order").into_iter().for_each(|d| d.class = model::Class::Confidential);
-            }),
-        ),
-    ]
+    let flow = |at: usize, change: &dyn Fn(&mut model::Flow)| {
+        let mut after = model.flows[at].clone();
+        change(&mut after);
+        vec![Edit::Flow(Box::new(after))]
+    };
+    let same = |_: &mut model::Flow| ();
+    let other = |f: &mut model::Flow| f.id = name("another".to_owned());
+    let plain = |f: &mut model::Flow| f.via.words = [("tls".to_owned(), "none".into())].into();
+    let another = || vec![Edit::NoFlow(name("another".to_owned()))];
+    let last = model.flows.len() - 1;
+    let node_added = || {
+        let node = model.nodes.get("service-7").expect("it is there").clone();
+        (vec![Edit::Node(name("another".to_owned()), Box::new(node))], vec![Edit::NoNode(name("another".to_owned()))])
+    };
+    let all = [
+        ("nothing", (Vec::new(), Vec::new())),
+        ("guarantee-of-store", node("store-3", &|n| n.at_rest = None)),
+        ("guarantee-of-service", node("service-0", &|n| n.auth = Some(Auth::Token))),
+        ("flow-altered", (flow(50, &plain), flow(50, &same))),
+        ("flow-added-and-removed", (flow(7, &other), another())),
+        ("last-flow-removed-and-added", (vec![Edit::NoFlow(model.flows[last].id.clone())], flow(last, &same))),
+        ("node-added-and-removed", node_added()),
+        ("class-of-datum", datum("credential-0", &|d| d.class = model::Class::Restricted)),
+        ("opens-added", datum("credential-0", &|d| d.opens.push(name("store-5".to_owned())))),
+        ("class-of-all-orders", datum("order", &|d| d.class = model::Class::Confidential)),
+    ];
+    all.map(|(what, (edits, back))| (what, edits, back)).into()
 }
 
 fn bench(c: &mut Criterion) {
@@ -162,13 +162,22 @@ fn bench(c: &mut Criterion) {
             b.iter(|| black_box(Session::new(Arc::clone(model), None, today)));
         });
         let mut session = Session::new(Arc::clone(&model), None, today);
-        for (what, changed) in changes(&model) {
-            let changed = Arc::new(changed);
-            // There and back: two changes.
+        let next = Arc::new((*model).clone());
+        // There and back: two changes.
+        group.bench_function(BenchmarkId::new("compared-and-back/nothing", nodes), |b| {
+            b.iter(|| {
+                session.next(Arc::clone(&next), None);
+                session.next(Arc::clone(&model), None);
+            });
+        });
+        let all = changes(&model);
+        // The session is the only one who holds it: it is changed in place.
+        drop((model, next));
+        for (what, edits, back) in all {
             group.bench_function(BenchmarkId::new(format!("change-and-back/{what}"), nodes), |b| {
                 b.iter(|| {
-                    session.next(Arc::clone(&changed), None);
-                    session.next(Arc::clone(&model), None);
+                    session.edit(edits.clone()).expect("all is there");
+                    session.edit(back.clone()).expect("all is there");
                 });
             });
         }

@@ -27,7 +27,7 @@ use model::{Auth, Class, Data, Name, NodeKind, Trust};
 
 use crate::{
     differ::Difference,
-    entry::{Passes, asked, entrances, is_turned_away, passes},
+    entry::{Passes, asked, does_something, is_entrance, is_turned_away, passes},
     links::Touched,
     view::{DataId, Exposed, FlowId, FlowView, NodeId, Transit, View},
 };
@@ -308,23 +308,39 @@ pub(crate) struct Surroundings {
     passes: Vec<Passes>,
     /// The zones that each flow passes with something to read in it.
     wires: Vec<Vec<ZoneId>>,
+    /// The zone in which anybody may send by a flow, of each flow.
+    parties: Vec<Option<ZoneId>>,
+    /// The zone that a node lies in, of each that does something.
+    lies: Vec<Option<ZoneId>>,
+    gates: Vec<Gate>,
     /// Where requests from outside come in that nothing filters, of each node.
     pub(crate) entrances: Vec<Option<NodeId>>,
 }
 
+/// What a node does with requests from outside.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Gate {
+    enters: bool,
+    filters: bool,
+    used: bool,
+}
+
 impl Surroundings {
     pub(crate) fn new(view: &View<'_>) -> Self {
-        let mut found = Self { passes: Vec::new(), wires: Vec::new(), entrances: Vec::new() };
-        found.passes.resize(view.flows.len(), Passes::Never);
-        found.wires.resize(view.flows.len(), Vec::new());
-        found.look(view, 0..view.flows.len());
+        let mut found = Self::default();
+        found.place(view, &Difference::all(view.model));
+        found.look(view, 0..view.flows.len(), 0..view.nodes.len());
+        found.entrances = found.entered(view);
         found
     }
 
     /// Brings them from the model before the difference to the one after it; the nodes that have another entrance now.
     pub(crate) fn follow(&mut self, view: &View<'_>, difference: &Difference, touched: &Touched) -> Vec<NodeId> {
-        difference.flows.place(&mut self.passes, view.flows.len(), &Passes::Never);
-        difference.flows.place(&mut self.wires, view.flows.len(), &Vec::new());
+        let goes_on = |passes: &[Passes], flows: &[FlowId]| {
+            flows.iter().any(|f| passes.get(*f).is_some_and(|passes| *passes != Passes::Never))
+        };
+        let mut others = difference.nodes.moved.is_some() || goes_on(&self.passes, &difference.flows.left);
+        self.place(view, difference);
         if difference.nodes.moved.is_some() || difference.data.moved.is_some() {
             for passes in &mut self.passes {
                 if let Passes::With(needs) = passes {
@@ -333,29 +349,80 @@ impl Surroundings {
                 }
             }
         }
+        others |= self.look(view, touched.flows.iter().copied(), touched.nodes.iter().copied());
+        if !others && !goes_on(&self.passes, &difference.flows.new) {
+            return Vec::new();
+        }
         let mut before = std::mem::take(&mut self.entrances);
         difference.nodes.place(&mut before, view.nodes.len(), &None);
         for entrance in &mut before {
             *entrance = entrance.and_then(|n| difference.nodes.now(n));
         }
-        self.look(view, touched.flows.iter().copied());
+        self.entrances = self.entered(view);
         let changed = before.iter().zip(&self.entrances).enumerate().filter(|(_, (a, b))| a != b);
         changed.map(|(node, _)| node).collect()
     }
 
-    fn look(&mut self, view: &View<'_>, flows: impl Iterator<Item = FlowId>) {
+    fn place(&mut self, view: &View<'_>, difference: &Difference) {
+        let (nodes, flows) = (view.nodes.len(), view.flows.len());
+        difference.flows.place(&mut self.passes, flows, &Passes::Never);
+        difference.flows.place(&mut self.wires, flows, &Vec::new());
+        difference.flows.place(&mut self.parties, flows, &None);
+        difference.nodes.place(&mut self.lies, nodes, &None);
+        difference.nodes.place(&mut self.gates, nodes, &Gate::default());
+    }
+
+    /// Whether requests from outside may go other ways now.
+    fn look(
+        &mut self,
+        view: &View<'_>,
+        flows: impl Iterator<Item = FlowId>,
+        nodes: impl Iterator<Item = NodeId>,
+    ) -> bool {
         let zones = zones(view);
+        let mut others = false;
         for flow in flows {
-            self.passes[flow] = passes(view, flow);
+            let (of, now) = (view.flow(flow), passes(view, flow));
+            others |= (self.passes[flow] == Passes::Never) != (now == Passes::Never);
+            self.passes[flow] = now;
             self.wires[flow] = match readable(view, flow).next() {
                 None => Vec::new(),
-                Some(_) => {
-                    let names = passed(view, view.flow(flow));
-                    names.iter().filter_map(|z| zones.get(z.as_str()).copied()).collect()
-                }
+                Some(_) => passed(view, of).iter().filter_map(|z| zones.get(z.as_str()).copied()).collect(),
             };
+            let from = view.node(of.from);
+            let open = !of.flow.standby && from.is_anybody() && !is_turned_away(view, of);
+            self.parties[flow] = zones.get(from.node.zone.as_str()).copied().filter(|_| open);
         }
-        self.entrances = entrances(view);
+        for node in nodes {
+            let of = view.node(node);
+            let does = of.node.kind != NodeKind::Party;
+            self.lies[node] = zones.get(of.node.zone.as_str()).copied().filter(|_| does);
+            let gate = Gate {
+                enters: is_entrance(view, node),
+                filters: of.guarded(&["waf"]),
+                used: does_something(view, node),
+            };
+            others |= std::mem::replace(&mut self.gates[node], gate) != gate;
+        }
+        others
+    }
+
+    /// Of each service that does something with requests from outside which nothing filtered on their way: where they come in,
+    /// the first of several.
+    fn entered(&self, view: &View<'_>) -> Vec<Option<NodeId>> {
+        let mut seen: Vec<Option<NodeId>> = vec![None; self.gates.len()];
+        for (entry, _) in self.gates.iter().enumerate().filter(|(_, g)| g.enters) {
+            let mut queue = VecDeque::from([entry]);
+            while let Some(node) = queue.pop_front() {
+                if seen[node].is_some() || self.gates[node].filters {
+                    continue;
+                }
+                seen[node] = Some(entry);
+                let on = view.node(node).outbound.iter().filter(|f| self.passes[**f] != Passes::Never);
+                queue.extend(on.map(|f| view.flow(*f).to));
+            }
+        }
+        seen.iter().zip(&self.gates).map(|(seen, gate)| seen.filter(|_| gate.used)).collect()
     }
 }
 
@@ -440,19 +507,15 @@ impl<'v, 'm> Run<'v, 'm> {
         for (zone, parent) in parents.iter().enumerate() {
             parent.iter().for_each(|p| within[*p].0.push(zone));
         }
-        for (node, of) in view.nodes.iter().enumerate().filter(|(_, n)| n.node.kind != NodeKind::Party) {
-            id(&of.node.zone).iter().for_each(|z| within[*z].1.push(node));
+        for (node, zone) in around.lies.iter().enumerate() {
+            zone.iter().for_each(|z| within[*z].1.push(node));
         }
         let (mut exposed, mut parties) = (vec![Vec::new(); zones.len()], vec![Vec::new(); zones.len()]);
         for (node, of) in view.nodes.iter().enumerate() {
             of.node.exposed_to.iter().filter_map(id).for_each(|z| exposed[z].push(node));
         }
-        for (flow, of) in view.flows.iter().enumerate().filter(|(_, f)| !f.flow.standby) {
-            let from = view.node(of.from);
-            let zone = id(&from.node.zone).filter(|_| from.is_anybody() && !is_turned_away(view, of));
-            if let Some(zone) = zone {
-                parties[zone].push(flow);
-            }
+        for (flow, zone) in around.parties.iter().enumerate() {
+            zone.iter().for_each(|z| parties[*z].push(flow));
         }
         let mut needs: HashMap<Fact, Vec<FlowId>> = HashMap::new();
         for (flow, passes) in around.passes.iter().enumerate() {

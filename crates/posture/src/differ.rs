@@ -13,7 +13,7 @@ pub(crate) struct Difference {
 }
 
 /// Of one kind of noun.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Renumbered {
     /// The new number of each old thing; none where all keep theirs.
     pub(crate) moved: Option<Vec<Option<usize>>>,
@@ -22,18 +22,23 @@ pub(crate) struct Renumbered {
     /// New numbers of what came, or is something else.
     pub(crate) new: Vec<usize>,
     is_new: Vec<bool>,
+    /// How many there are now.
+    count: usize,
+    /// Whether a number that stays may mean another thing now.
+    pub(crate) renamed: bool,
 }
 
 impl Difference {
     /// Everything is new.
     pub(crate) fn all(model: &Model) -> Self {
-        let all = |count: usize| Renumbered {
-            moved: None,
-            left: Vec::new(),
-            new: (0..count).collect(),
-            is_new: vec![true; count],
-        };
+        let all = |count: usize| Renumbered::of(None, Vec::new(), (0..count).collect(), count);
         Self { nodes: all(model.nodes.len()), data: all(model.data.len()), flows: all(model.flows.len()) }
+    }
+
+    /// Whether there is none.
+    pub(crate) fn is_none(&self) -> bool {
+        let none = |r: &Renumbered| r.moved.is_none() && r.left.is_empty() && r.new.is_empty();
+        none(&self.nodes) && none(&self.data) && none(&self.flows)
     }
 
     /// What differs; none where the zones do, on which everything stands, or where flows changed places: then all is new.
@@ -50,6 +55,17 @@ impl Difference {
 }
 
 impl Renumbered {
+    pub(crate) fn of(moved: Option<Vec<Option<usize>>>, left: Vec<usize>, new: Vec<usize>, count: usize) -> Self {
+        let mut is_new = vec![false; count];
+        new.iter().filter(|id| **id < count).for_each(|id| is_new[*id] = true);
+        Self { moved, left, new, is_new, count, renamed: false }
+    }
+
+    /// What is gone while all others keep their numbers.
+    pub(crate) fn gone(&self) -> impl Iterator<Item = usize> {
+        self.left.iter().copied().filter(|id| *id >= self.count && self.moved.is_none())
+    }
+
     /// Whether what has this number now came, or is something else.
     pub(crate) fn is_new(&self, id: usize) -> bool {
         self.is_new.get(id) == Some(&true)
@@ -58,7 +74,7 @@ impl Renumbered {
     /// The number now of what had this one.
     pub(crate) fn now(&self, id: usize) -> Option<usize> {
         match &self.moved {
-            None => Some(id),
+            None => Some(id).filter(|id| *id < self.count),
             Some(moved) => moved.get(id).copied().flatten(),
         }
     }
@@ -80,7 +96,7 @@ impl Renumbered {
 
 /// Both by name.
 fn named<T: PartialEq>(before: &BTreeMap<Name, T>, after: &BTreeMap<Name, T>) -> Renumbered {
-    let mut found = Renumbered { is_new: vec![false; after.len()], ..Renumbered::default() };
+    let mut found = Renumbered::of(None, Vec::new(), Vec::new(), after.len());
     let mut moved = Vec::with_capacity(before.len());
     let (mut old, mut new) = (before.iter().peekable(), after.iter().enumerate().peekable());
     loop {
@@ -112,7 +128,7 @@ fn named<T: PartialEq>(before: &BTreeMap<Name, T>, after: &BTreeMap<Name, T>) ->
 
 /// Both in the order written; none where flows that stay changed places.
 fn listed(before: &[Flow], after: &[Flow]) -> Option<Renumbered> {
-    let mut found = Renumbered { is_new: vec![false; after.len()], ..Renumbered::default() };
+    let mut found = Renumbered::of(None, Vec::new(), Vec::new(), after.len());
     let mut moved: Vec<Option<usize>> = vec![None; before.len()];
     // What stands in the same place from the beginning or from the end; between those two what came, went or moved.
     let mut head = 0;

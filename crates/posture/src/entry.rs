@@ -1,6 +1,6 @@
 //! How requests of strangers come in: which flow of a party anybody in its zone can use, what of it is passed on to what lies
 //! behind, and where nothing filters it on the way.
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 
 use model::{
     Auth, NodeKind, Role, Trust,
@@ -96,27 +96,6 @@ pub(crate) fn passes(view: &View<'_>, flow: FlowId) -> Passes {
     }
 }
 
-/// Of each service that does something with requests from outside which nothing filtered on their way: where they come in,
-/// the first of several.
-pub(crate) fn entrances(view: &View<'_>) -> Vec<Option<NodeId>> {
-    let mut seen: Vec<Option<NodeId>> = vec![None; view.nodes.len()];
-    for entry in (0..view.nodes.len()).filter(|n| is_entrance(view, *n)) {
-        let mut queue = VecDeque::from([entry]);
-        while let Some(node) = queue.pop_front() {
-            if seen[node].is_some() || view.node(node).guarded(&["waf"]) {
-                continue;
-            }
-            seen[node] = Some(entry);
-            let passed = view.node(node).outbound.iter().filter(|f| passes(view, **f) != Passes::Never);
-            queue.extend(passed.map(|f| view.flow(*f).to));
-        }
-    }
-    for (node, seen) in seen.iter_mut().enumerate() {
-        *seen = seen.filter(|_| does_something(view, node));
-    }
-    seen
-}
-
 /// Everywhere where requests come in that a service is passed with nothing to filter them on their way.
 pub(crate) fn entrances_to(view: &View<'_>, service: NodeId) -> Vec<NodeId> {
     let (mut found, mut seen, mut queue) = (Vec::new(), HashSet::new(), vec![service]);
@@ -136,7 +115,7 @@ pub(crate) fn entrances_to(view: &View<'_>, service: NodeId) -> Vec<NodeId> {
 
 /// Whether there is anything in a service to break into. What only passes requests on has nothing that its next hop has not,
 /// and Ward's own gateway does no more.
-fn does_something(view: &View<'_>, node: NodeId) -> bool {
+pub(crate) fn does_something(view: &View<'_>, node: NodeId) -> bool {
     let of = view.node(node);
     let sent = |datum: &DataId| view.inbound(node).any(|f| f.carries.contains(datum));
     let uses =

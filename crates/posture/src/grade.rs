@@ -19,6 +19,7 @@ use crate::{
     differ::Difference,
     glob,
     links::{Links, Touched},
+    paths::Walked,
     rule::{Check, Found},
     steps::Steps,
     view::{Anchor, View, class_word},
@@ -42,7 +43,7 @@ pub struct Input<'a> {
 pub fn grade(input: Input<'_>) -> Vec<Finding> {
     let mut graded = Graded::default();
     graded.follow(None, input, Paths::WhereNeeded);
-    graded.findings.into_values().map(|(_, finding)| finding).collect()
+    graded.findings.into_values().collect()
 }
 
 /// Whether paths are looked for.
@@ -61,15 +62,17 @@ type Rank = (Reverse<Severity>, String, usize, u64);
 pub(crate) struct Graded {
     links: Links,
     steps: Option<Steps>,
+    walked: Option<Walked>,
     /// By rule, then by what it was asked of.
     found: Vec<BTreeMap<Option<Anchor>, Vec<Kept>>>,
     next: u64,
     /// What has a higher number was not yet compared with the waivers.
     accepted: u64,
-    /// In order, each with what it was made from.
-    pub(crate) findings: BTreeMap<Rank, (Made, Finding)>,
+    /// In order.
+    pub(crate) findings: BTreeMap<Rank, Finding>,
     waivers: Vec<Waiver>,
-    ranks: HashMap<u64, Rank>,
+    places: HashMap<u64, Place>,
+    round: u64,
     pub(crate) paths: Vec<Path>,
 }
 
@@ -79,6 +82,14 @@ struct Kept {
     found: Found,
     /// Whether a waiver accepts it by itself.
     waived: bool,
+}
+
+/// Where a finding stands, and what it was made from.
+struct Place {
+    rank: Rank,
+    made: Made,
+    /// When it was last made, or left as it was.
+    round: u64,
 }
 
 /// What a finding is made from, as far as it can change while what the rule found stays.
@@ -95,9 +106,16 @@ pub(crate) struct Made {
 
 impl Graded {
     /// Grades a model; with the one that was graded before only what differs is asked.
-    pub(crate) fn follow(&mut self, before: Option<&Model>, input: Input<'_>, paths: Paths) {
+    pub(crate) fn follow(&mut self, before: Option<&Model>, input: Input<'_>, paths: Paths) -> Delta {
         let difference = before.and_then(|before| Difference::between(before, input.model));
+        self.go_on(difference, input, paths)
+    }
+
+    /// Grades a model of which the difference from the one that was graded before is known; without it everything.
+    pub(crate) fn go_on(&mut self, difference: Option<Difference>, input: Input<'_>, paths: Paths) -> Delta {
+        let mut delta = Delta::default();
         if difference.is_none() {
+            delta.gone = std::mem::take(&mut self.findings).into_values().collect();
             *self = Self { next: self.next, accepted: self.next, ..Self::default() };
             self.found.resize_with(RULES.len(), BTreeMap::new);
         }
@@ -109,21 +127,26 @@ impl Graded {
         let wanted = paths == Paths::Always || all(&self.found).any(|(_, kept)| !kept.found.lets.is_empty());
         self.steps = match self.steps.take() {
             Some(mut steps) => {
-                steps.follow(&view, &difference, &touched);
+                if steps.follow(&view, &difference, &touched) {
+                    self.walked = None;
+                }
                 Some(steps)
             }
             None => wanted.then(|| Steps::new(&view)),
         };
-        let mut raising = Raising::default();
+        let (mut walked, mut all_paths) = (None, Vec::new());
         if let Some(steps) = self.steps.take() {
             let attack = Attack::of(view, steps);
-            let (paths, taken) = attack.outside(input.text);
-            raising = Raising::new(&paths, taken);
-            self.paths = paths;
+            let (outside, found) = attack.outside(self.walked.take(), &touched, input.text);
+            (walked, all_paths) = (Some(outside), found);
             (view, self.steps) = (attack.view, Some(attack.steps));
         }
-        self.put_together(&view, input, &raising, waivers);
+        let raising = walked.as_ref().map_or_else(Raising::default, |w| Raising::new(&all_paths, &w.taken));
+        self.put_together(&view, input, &raising, waivers, &mut delta);
+        (self.walked, self.paths) = (walked, all_paths);
         self.links = view.into_links();
+        delta.settle();
+        delta
     }
 
     /// Asks the rules of what was touched.
@@ -167,7 +190,14 @@ impl Graded {
     }
 
     /// Causes, steps of attacks and waivers; what is as it was is left as it was.
-    fn put_together(&mut self, view: &View<'_>, input: Input<'_>, raising: &Raising, waivers: bool) {
+    fn put_together(
+        &mut self,
+        view: &View<'_>,
+        input: Input<'_>,
+        raising: &Raising<'_>,
+        waivers: bool,
+        delta: &mut Delta,
+    ) {
         let all: Vec<(usize, &Kept)> = all(&self.found).collect();
         let (mut roots, ids) = caused(&all);
         let mut stale: Vec<(usize, Found)> = Vec::new();
@@ -188,7 +218,7 @@ impl Graded {
             let open = also.iter().filter(|k| k.waived == kept.waived).map(|k| k.found.severity);
             let worst = open.chain([kept.found.severity]).max();
             let mut one = Made { also: also.iter().map(|k| k.number).collect(), worst, ..Made::default() };
-            if let Some(by) = kept.found.lets.iter().find(|by| raising.taken.contains(by)) {
+            if let Some(by) = kept.found.lets.iter().find(|by| raising.takes(by)) {
                 raising.raise(view, *by, &mut one);
             }
             made.push((*rule, kept.number, one));
@@ -196,20 +226,20 @@ impl Graded {
         let by_number: HashMap<u64, (usize, &Found)> =
             all.iter().map(|(rule, k)| (k.number, (*rule, &k.found))).collect();
         let mut findings = std::mem::take(&mut self.findings);
-        let mut ranks = std::mem::take(&mut self.ranks);
-        let mut kept_ranks = HashMap::with_capacity(made.len());
+        let mut places = std::mem::take(&mut self.places);
+        self.round += 1;
+        let round = self.round;
         for (rule, number, one) in made {
             let Some((_, found)) = by_number.get(&number) else { continue };
-            if let Some(rank) = ranks.remove(&number) {
-                if let Some((as_it_was, finding)) = findings.get_mut(&rank).filter(|(was, _)| !waivers && *was == one) {
-                    if input.text.is_some() {
+            if let Some(place) = places.get_mut(&number) {
+                if !waivers && place.made == one {
+                    place.round = round;
+                    if let Some(finding) = input.text.and_then(|_| findings.get_mut(&place.rank)) {
                         finding.evidence = evidence(found, input.text);
                     }
-                    as_it_was.clone_from(&one);
-                    kept_ranks.insert(number, rank);
                     continue;
                 }
-                findings.remove(&rank);
+                delta.gone.extend(findings.remove(&place.rank));
             }
             let also = one
                 .also
@@ -231,11 +261,9 @@ impl Graded {
             }
             waive(&self.waivers, &mut finding);
             let rank = (Reverse(finding.severity), finding.id.clone(), rule, number);
-            kept_ranks.insert(number, rank.clone());
-            findings.insert(rank, (one, finding));
-        }
-        for rank in ranks.into_values() {
-            findings.remove(&rank);
+            delta.new.push(finding.clone());
+            places.insert(number, Place { rank: rank.clone(), made: one, round });
+            findings.insert(rank, finding);
         }
         let mut next = self.next;
         for (rule, found) in stale {
@@ -243,39 +271,86 @@ impl Graded {
             waive(&self.waivers, &mut finding);
             next += 1;
             let rank = (Reverse(finding.severity), finding.id.clone(), rule, next);
-            kept_ranks.insert(next, rank.clone());
-            findings.insert(rank, (Made::default(), finding));
+            delta.new.push(finding.clone());
+            places.insert(next, Place { rank: rank.clone(), made: Made::default(), round });
+            findings.insert(rank, finding);
         }
+        places.retain(|_, place| {
+            let stays = place.round == round;
+            if !stays {
+                delta.gone.extend(findings.remove(&place.rank));
+            }
+            stays
+        });
         drop(by_number);
-        (self.next, self.findings, self.ranks) = (next, findings, kept_ranks);
+        (self.next, self.findings, self.places) = (next, findings, places);
+    }
+}
+
+/// What a change of the model changed of its findings.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Delta {
+    /// What was not found before.
+    pub new: Vec<Finding>,
+    /// What is not found any more.
+    pub gone: Vec<Finding>,
+    /// What was and is found, but not as it is now: before, and now.
+    pub changed: Vec<(Finding, Finding)>,
+}
+
+impl Delta {
+    /// What went and came under one id was changed, or is as it was.
+    fn settle(&mut self) {
+        let order = |a: &Finding, b: &Finding| (Reverse(a.severity), &a.id).cmp(&(Reverse(b.severity), &b.id));
+        self.gone.sort_by(order);
+        self.new.sort_by(order);
+        let mut gone: HashMap<String, Vec<Finding>> = HashMap::new();
+        for finding in std::mem::take(&mut self.gone) {
+            gone.entry(finding.id.clone()).or_default().push(finding);
+        }
+        for now in std::mem::take(&mut self.new) {
+            let before = gone.get_mut(&now.id).filter(|all| !all.is_empty());
+            match before.map(|all| all.remove(all.iter().position(|f| *f == now).unwrap_or_default())) {
+                None => self.new.push(now),
+                Some(before) if before == now => {}
+                Some(before) => self.changed.push((before, now)),
+            }
+        }
+        self.gone = gone.into_values().flatten().collect();
+        self.gone.sort_by(order);
     }
 }
 
 /// Which steps somebody outside takes, and on which paths.
 #[derive(Default)]
-struct Raising {
-    taken: HashSet<By>,
-    paths: HashMap<By, Vec<String>>,
+struct Raising<'p> {
+    taken: Option<&'p HashSet<By>>,
+    paths: HashMap<By, Vec<&'p str>>,
 }
 
-impl Raising {
-    fn new(paths: &[Path], taken: HashSet<By>) -> Self {
-        let mut by: HashMap<By, Vec<String>> = HashMap::new();
+impl<'p> Raising<'p> {
+    fn new(paths: &'p [Path], taken: &'p HashSet<By>) -> Self {
+        let mut by: HashMap<By, Vec<&str>> = HashMap::new();
         for path in paths {
-            for step in &path.steps {
+            // Only what a finding can let happen is looked for.
+            for step in path.steps.iter().filter(|s| taken.contains(&s.by)) {
                 let all = by.entry(step.by).or_default();
-                if all.last() != Some(&path.id) {
-                    all.push(path.id.clone());
+                if all.last() != Some(&path.id.as_str()) {
+                    all.push(&path.id);
                 }
             }
         }
-        Self { taken, paths: by }
+        Self { taken: Some(taken), paths: by }
+    }
+
+    fn takes(&self, by: &By) -> bool {
+        self.taken.is_some_and(|taken| taken.contains(by))
     }
 
     fn raise(&self, view: &View<'_>, by: By, one: &mut Made) {
         one.raised = Some(step(view, by));
         let paths = self.paths.get(&by).map_or(&[][..], Vec::as_slice);
-        one.paths = paths.iter().take(PATHS_MAX).cloned().collect();
+        one.paths = paths.iter().take(PATHS_MAX).map(|id| (*id).to_owned()).collect();
         one.more = paths.len().saturating_sub(PATHS_MAX);
     }
 }
@@ -288,6 +363,7 @@ fn all(found: &[BTreeMap<Option<Anchor>, Vec<Kept>>]) -> impl Iterator<Item = (u
 fn renumber(kept: &mut BTreeMap<Option<Anchor>, Vec<Kept>>, difference: &Difference) {
     let Difference { nodes, data, flows } = difference;
     if [nodes, data, flows].iter().all(|r| r.moved.is_none()) {
+        flows.gone().for_each(|flow| drop(kept.remove(&Some(Anchor::Flow(flow)))));
         return;
     }
     let now = |anchor: Anchor| {

@@ -13,6 +13,7 @@ mod differ;
 mod entry;
 #[cfg(test)]
 mod examples;
+mod edit;
 mod finding;
 mod frameworks;
 mod glob;
@@ -40,7 +41,8 @@ pub use controls::{Control, Framework};
 pub use cuts::{Cut, Cuts, cuts};
 pub use finding::{Consequence, Evidence, Finding, Fix, Severity, Waived};
 pub use frameworks::{Clause, Scope, Table};
-pub use grade::{Input, grade};
+pub use edit::{Edit, EditError};
+pub use grade::{Delta, Input, grade};
 pub use paths::{Attack, End, Path, PathStep};
 pub use rule::{Grade, Rule};
 pub use rules::RULES;

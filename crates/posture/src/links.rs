@@ -1,11 +1,10 @@
 //! What nouns are linked to, by number and without the model: every reference followed once, every question about one flow
-//! answered once. A change of the model changes the links of what it touches, and one pass over everything fills in again what
-//! it emptied, so that the order is always that of the model.
-use std::collections::HashMap;
-
+//! answered once. A change of the model changes the links of what it touches: their lists are emptied and filled in again, in
+//! the order of the model.
 use model::{Audit, Auth, Class, Data, Flow, ListenTls, Model, Name, Node, NodeKind, Protocol, Role, Trust};
 
 use crate::{
+    closure::{By, Fact},
     differ::{Difference, Renumbered},
     view::{DataId, FlowId, NodeId},
 };
@@ -19,6 +18,14 @@ pub(crate) struct Links {
     pub(crate) flows: Vec<Box<FlowLinks>>,
     /// Of what the model says anything at all.
     pub(crate) said: Said,
+    pub(crate) names: Names,
+}
+
+/// Names by number, in order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Names {
+    nodes: Vec<Name>,
+    data: Vec<Name>,
 }
 
 /// Of what a model says anything at all: where it says nothing, that is one cause, however much lacks it.
@@ -127,6 +134,34 @@ pub(crate) struct Touched {
     pub(crate) flows: Vec<FlowId>,
 }
 
+impl Touched {
+    /// Whether a step is about something of it.
+    pub(crate) fn has(&self, fact: Fact, by: By) -> bool {
+        let node = |n: NodeId| self.nodes.binary_search(&n).is_ok();
+        let datum = |d: DataId| self.data.binary_search(&d).is_ok();
+        let about = match fact {
+            Fact::Stand(_) | Fact::Administer(_) => false,
+            Fact::Reach(n) | Fact::Control(n) => node(n),
+            Fact::Hold(d) | Fact::Forge(d) => datum(d),
+        };
+        about
+            || match by {
+                By::Given | By::Lies => false,
+                By::Party(f) | By::Flow(f) | By::Forwarded(f) | By::Moved(f) | By::Runs(f) | By::Sniffed(f) => {
+                    self.flows.binary_search(&f).is_ok()
+                }
+                By::Exposed(_, n)
+                | By::Open(n)
+                | By::Inside(n)
+                | By::Administered(n)
+                | By::Forged(n)
+                | By::Exploit(n)
+                | By::Login(n) => node(n),
+                By::Opened(d, n) => datum(d) || node(n),
+            }
+    }
+}
+
 /// A set of numbers that also remembers them in a list.
 struct Set {
     has: Vec<bool>,
@@ -138,8 +173,9 @@ impl Set {
         Self { has: vec![false; count], all: Vec::new() }
     }
 
+    /// What is not there any more is left out.
     fn add(&mut self, id: usize) {
-        if !std::mem::replace(&mut self.has[id], true) {
+        if self.has.get_mut(id).is_some_and(|has| !std::mem::replace(has, true)) {
             self.all.push(id);
         }
     }
@@ -157,6 +193,9 @@ impl Set {
 impl Links {
     /// Brings the links from the model before the difference to the one after it.
     pub(crate) fn follow(&mut self, model: &Model, difference: &Difference) -> Touched {
+        if difference.is_none() {
+            return Touched::default();
+        }
         let Difference { nodes, data, flows } = difference;
         let (node_count, data_count, flow_count) = (model.nodes.len(), model.data.len(), model.flows.len());
         // What is to be filled in again: ends and data of flows that are or were there, what a node has or had, what a datum
@@ -178,7 +217,31 @@ impl Links {
         }
         self.renumber(difference, [node_count, data_count, flow_count]);
 
-        let names = Names::new(model);
+        if nodes.moved.is_some() || self.names.nodes.len() != node_count {
+            self.names.nodes = model.nodes.keys().cloned().collect();
+        }
+        if data.moved.is_some() || self.names.data.len() != data_count {
+            self.names.data = model.data.keys().cloned().collect();
+        }
+        // What may stand in the lists that are filled in again: whatever came, and whatever stood there before.
+        let (mut near_nodes, mut near_data) = (Set::new(node_count), Set::new(data_count));
+        let mut near_flows = Set::new(flow_count);
+        near_nodes.extend(nodes.new.iter().copied());
+        near_data.extend(data.new.iter().copied());
+        near_flows.extend(flows.new.iter().copied());
+        let mut dirty_flows = Set::new(flow_count);
+        dirty_flows.extend(flows.new.iter().copied());
+        for node in &nodes.new {
+            let of = &self.nodes[*node];
+            dirty_flows.extend(of.inbound.iter().chain(&of.outbound).copied());
+        }
+        for datum in &data.new {
+            let of = &self.data[*datum];
+            dirty_flows.extend(of.carried.iter().chain(&of.returned).copied());
+            dirty_nodes.extend(of.holders.iter().chain(&of.readers).copied());
+        }
+
+        let names = std::mem::take(&mut self.names);
         let trust = |node: &Node| model.zones.get(&node.zone).map_or(Trust::Low, |z| z.trust);
         for ((id, node), links) in
             model.nodes.values().enumerate().zip(&mut self.nodes).filter(|((n, _), _)| nodes.is_new(*n))
@@ -192,8 +255,8 @@ impl Links {
         for ((id, datum), links) in
             model.data.values().enumerate().zip(&mut self.data).filter(|((d, _), _)| data.is_new(*d))
         {
-            links.opens = datum.opens.iter().filter_map(|n| names.nodes.get(n.as_str()).copied()).collect();
-            links.origin = datum.copy_of.as_ref().and_then(|n| names.data.get(n.as_str()).copied());
+            links.opens = datum.opens.iter().filter_map(|n| names.node(n)).collect();
+            links.origin = datum.copy_of.as_ref().and_then(|n| names.datum(n));
             dirty_data.add(id);
             dirty_data.extend(links.origin);
             dirty_nodes.extend(links.opens.iter().copied());
@@ -201,32 +264,27 @@ impl Links {
         for id in flows.new.iter().copied() {
             let (Some(flow), Some(links)) = (model.flows.get(id), self.flows.get_mut(id)) else { continue };
             // The model has no flow to nowhere: every reference was checked when it was loaded.
-            let end = |name: &Name| names.nodes.get(name.as_str()).copied().unwrap_or_default();
+            let end = |name: &Name| names.node(name).unwrap_or_default();
             (links.from, links.to) = (end(&flow.from), end(&flow.to));
             links.carries = names.data(&flow.carries);
             links.returns = names.data(&flow.returns);
             dirty_nodes.extend([links.from, links.to]);
             dirty_data.extend(links.carries.iter().chain(&links.returns).copied());
         }
-        for datum in &data.new {
-            dirty_nodes.extend(self.data[*datum].opens.iter().copied());
+        self.names = names;
+        for id in &dirty_flows.all {
+            dirty_nodes.extend([self.flows[*id].from, self.flows[*id].to]);
         }
-        for (id, node) in self.nodes.iter().enumerate() {
-            if node.holds.iter().chain(&node.reads).any(|d| data.is_new(*d)) {
-                dirty_nodes.add(id);
-            }
+        for node in &dirty_nodes.all {
+            let of = &self.nodes[*node];
+            near_flows.extend(of.inbound.iter().chain(&of.outbound).copied());
+            near_data.extend(of.openers.iter().copied());
         }
-
-        let mut dirty_flows = Set::new(flow_count);
-        for (id, flow) in self.flows.iter().enumerate() {
-            let (ends, moved) = ([flow.from, flow.to], || flow.carries.iter().chain(&flow.returns));
-            let changed = flows.is_new(id)
-                || ends.iter().any(|n| nodes.is_new(*n))
-                || !data.new.is_empty() && moved().any(|d| data.is_new(*d));
-            if changed {
-                dirty_flows.add(id);
-                dirty_nodes.extend(ends);
-            }
+        for datum in &dirty_data.all {
+            let of = &self.data[*datum];
+            near_flows.extend(of.carried.iter().chain(&of.returned).copied());
+            near_nodes.extend(of.holders.iter().chain(&of.readers).copied());
+            near_data.extend(of.copies.iter().copied());
         }
         let written: Vec<&Node> = model.nodes.values().collect();
         let classes: Vec<Class> = model.data.values().map(effective).collect();
@@ -242,7 +300,8 @@ impl Links {
             links.unrecorded = !links.logged && moved.into_iter().any(|d| classes[*d] >= Class::Confidential);
             links.crosses_outside = from == Trust::None || to == Trust::None;
         }
-        self.fill(model, &written, &dirty_nodes, &dirty_data);
+        let near = Touched { nodes: near_nodes.sorted(), data: near_data.sorted(), flows: near_flows.sorted() };
+        self.fill(model, &written, [&dirty_nodes, &dirty_data], &near);
         let said = Said {
             rotation: written.iter().any(|n| n.rotates == Some(true)),
             transit: self.flows.iter().any(|f| f.transit != Transit::Unstated),
@@ -320,7 +379,7 @@ impl Links {
     }
 
     /// Empties the lists of what is dirty, and fills them in the order of the model.
-    fn fill(&mut self, model: &Model, written: &[&Node], dirty_nodes: &Set, dirty_data: &Set) {
+    fn fill(&mut self, model: &Model, written: &[&Node], [dirty_nodes, dirty_data]: [&Set; 2], near: &Touched) {
         for id in &dirty_nodes.all {
             let node = &mut self.nodes[*id];
             node.inbound.clear();
@@ -337,7 +396,8 @@ impl Links {
             datum.copies.clear();
         }
         let any_data = !dirty_data.all.is_empty();
-        for (id, flow) in self.flows.iter().enumerate() {
+        for id in near.flows.iter().copied() {
+            let flow = &self.flows[id];
             let counts = flow.unrecorded && !written[flow.to].under_ward();
             for end in [flow.from, flow.to].into_iter().filter(|n| counts && dirty_nodes.has[*n]) {
                 self.nodes[end].unrecorded += 1;
@@ -362,11 +422,12 @@ impl Links {
                 }
             }
         }
-        for (id, node) in self.nodes.iter().enumerate() {
+        for id in near.nodes.iter().copied() {
+            let node = &self.nodes[id];
             node.holds.iter().filter(|d| dirty_data.has[**d]).for_each(|d| self.data[*d].holders.push(id));
             node.reads.iter().filter(|d| dirty_data.has[**d]).for_each(|d| self.data[*d].readers.push(id));
         }
-        for id in 0..self.data.len() {
+        for id in near.data.iter().copied() {
             for node in self.data[id].opens.iter().filter(|n| dirty_nodes.has[**n]) {
                 self.nodes[*node].openers.push(id);
             }
@@ -419,22 +480,17 @@ impl FlowLinks {
     }
 }
 
-/// Numbers by name.
-struct Names<'m> {
-    nodes: HashMap<&'m str, NodeId>,
-    data: HashMap<&'m str, DataId>,
-}
+impl Names {
+    fn node(&self, name: &Name) -> Option<NodeId> {
+        self.nodes.binary_search(name).ok()
+    }
 
-impl<'m> Names<'m> {
-    fn new(model: &'m Model) -> Self {
-        Self {
-            nodes: model.nodes.keys().map(Name::as_str).zip(0..).collect(),
-            data: model.data.keys().map(Name::as_str).zip(0..).collect(),
-        }
+    fn datum(&self, name: &Name) -> Option<DataId> {
+        self.data.binary_search(name).ok()
     }
 
     fn data(&self, names: &[Name]) -> Vec<DataId> {
-        names.iter().filter_map(|n| self.data.get(n.as_str()).copied()).collect()
+        names.iter().filter_map(|n| self.datum(n)).collect()
     }
 }
 

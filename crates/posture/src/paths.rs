@@ -16,6 +16,7 @@ use crate::{
     ask::{Asked, Attacker},
     closure::{By, Fact},
     entry::{is_entrance, sent_by},
+    links::Touched,
     steps::{Marks, Reached, StepId, Steps},
     technique,
     view::{View, class_word},
@@ -98,6 +99,73 @@ pub struct Attack<'m> {
     pub(crate) steps: Steps,
 }
 
+/// What was walked from outside, to be kept while the model changes.
+pub(crate) struct Walked {
+    attackers: Vec<Attacker>,
+    of: Vec<Trodden>,
+    /// The weaknesses that all attackers together use.
+    pub(crate) taken: HashSet<By>,
+    worth: Worth,
+}
+
+/// Where one attacker comes.
+struct Trodden {
+    reached: Reached,
+    found: Option<Found>,
+}
+
+/// The paths of one attacker, and what each is made from.
+struct Found {
+    ways: Ways,
+    shown: Vec<Shown>,
+    paths: Vec<Path>,
+}
+
+/// What a path is made from: what its way leads to, the most of that, and the steps to there.
+struct Shown {
+    group: Vec<Entry>,
+    main: Entry,
+    steps: Vec<StepId>,
+}
+
+/// What paths look at beside the steps: what each node and datum is worth, and where requests come in.
+#[derive(Default)]
+struct Worth {
+    nodes: Vec<(Class, bool, bool)>,
+    data: Vec<Class>,
+    entrances: Vec<Option<usize>>,
+}
+
+impl Worth {
+    /// Brings it to the model as it is now; whether it is another one.
+    fn follow(&mut self, attack: &Attack<'_>, touched: &Touched) -> bool {
+        let view = &attack.view;
+        let node = |n: usize| {
+            let of = view.node(n).node;
+            (attack.class(Fact::Control(n)), of.admin, is_entrance(view, n))
+        };
+        if self.nodes.len() != view.nodes.len() || self.data.len() != view.data.len() {
+            self.nodes = (0..view.nodes.len()).map(node).collect();
+            self.data = (0..view.data.len()).map(|d| view.class(d)).collect();
+            self.entrances.clone_from(&attack.steps.around.entrances);
+            return true;
+        }
+        let mut others = self.entrances != attack.steps.around.entrances;
+        if others {
+            self.entrances.clone_from(&attack.steps.around.entrances);
+        }
+        for id in touched.nodes.iter().copied() {
+            let now = node(id);
+            others |= std::mem::replace(&mut self.nodes[id], now) != now;
+        }
+        for id in touched.data.iter().copied() {
+            let now = view.class(id);
+            others |= std::mem::replace(&mut self.data[id], now) != now;
+        }
+        others
+    }
+}
+
 /// One way to one thing.
 #[derive(Clone, Copy)]
 struct Entry {
@@ -118,19 +186,46 @@ impl<'m> Attack<'m> {
         Self { view, steps }
     }
 
-    /// The paths of everybody outside, and every way in which all of them together come to something.
-    pub(crate) fn outside(&self, text: Option<&Text>) -> (Vec<Path>, HashSet<By>) {
+    /// The paths of everybody outside. What was walked before is kept where neither steps nor what they lead to are others now,
+    /// and of that each path on which nothing was touched.
+    pub(crate) fn outside(
+        &self,
+        before: Option<Walked>,
+        touched: &Touched,
+        text: Option<&Text>,
+    ) -> (Walked, Vec<Path>) {
         let asked = Asked::outside(&self.view);
-        let all: Vec<Reached> = asked.attackers.iter().map(|a| self.steps.walk(&a.given, true)).collect();
-        let paths = self.answer(&asked, &all, text);
-        let together = match all.as_slice() {
-            [one] => self.steps.weaknesses(one),
-            _ => {
-                let given: Vec<Fact> = asked.attackers.iter().flat_map(|a| a.given.iter().copied()).collect();
-                self.steps.weaknesses(&self.steps.walk(&given, true))
+        let kept = before.filter(|b| b.attackers == asked.attackers);
+        let mut walked = kept.unwrap_or_else(|| {
+            let of = asked.attackers.iter().map(|a| Trodden { reached: self.steps.walk(&a.given, true), found: None });
+            let of: Vec<Trodden> = of.collect();
+            let taken = match of.as_slice() {
+                [one] => self.steps.weaknesses(&one.reached),
+                _ => {
+                    let given: Vec<Fact> = asked.attackers.iter().flat_map(|a| a.given.iter().copied()).collect();
+                    self.steps.weaknesses(&self.steps.walk(&given, true))
+                }
+            };
+            Walked { attackers: asked.attackers.clone(), of, taken, worth: Worth::default() }
+        });
+        if walked.worth.follow(self, touched) {
+            walked.of.iter_mut().for_each(|of| of.found = None);
+        }
+        for (attacker, of) in asked.attackers.iter().zip(&mut walked.of) {
+            match &mut of.found {
+                Some(found) => {
+                    for (shown, path) in found.shown.iter().zip(&mut found.paths) {
+                        if path.steps.iter().any(|s| touched.has(s.fact, s.by)) {
+                            *path = self.path(&asked, &attacker.name, shown, &of.reached, &found.ways);
+                        }
+                    }
+                }
+                None => of.found = Some(self.of_one(&asked, &attacker.name, &of.reached)),
             }
-        };
-        (paths, together)
+        }
+        let found: Vec<&Found> = walked.of.iter().filter_map(|of| of.found.as_ref()).collect();
+        let paths = self.merge(&found, text);
+        (walked, paths)
     }
 
     /// The paths that answer a question: by class, then those that need fewest assumptions, then the shortest. With the text of
@@ -149,17 +244,25 @@ impl<'m> Attack<'m> {
     }
 
     fn answer(&self, asked: &Asked, all: &[Reached], text: Option<&Text>) -> Vec<Path> {
-        let mut ways = Ways::default();
+        let each = asked.attackers.iter().zip(all);
+        let found: Vec<Found> = each.map(|(attacker, reached)| self.of_one(asked, &attacker.name, reached)).collect();
+        self.merge(&found.iter().collect::<Vec<_>>(), text)
+    }
+
+    /// Puts the paths of several attackers together: the same way of two is one path.
+    fn merge(&self, all: &[&Found], text: Option<&Text>) -> Vec<Path> {
         let mut found: Vec<Path> = Vec::new();
-        let mut known: HashMap<(WayId, Option<String>), usize> = HashMap::new();
-        for (attacker, reached) in asked.attackers.iter().zip(all) {
-            for (way, path) in self.of_one(asked, &attacker.name, reached, &mut ways) {
-                let key = (way, path.way.is_empty().then(|| path.to.clone()));
+        let mut known: HashMap<(Vec<By>, Option<&str>), usize> = HashMap::new();
+        for of in all {
+            for (shown, path) in of.shown.iter().zip(&of.paths) {
+                let mut way: Vec<By> = of.ways.weaknesses(shown.main.way).collect();
+                way.sort_unstable();
+                let key = (way, path.way.is_empty().then_some(path.to.as_str()));
                 match known.get(&key).and_then(|at| found.get_mut(*at)).filter(|p| p.to == path.to) {
-                    Some(same) => same.also_from.push(path.from),
+                    Some(same) => same.also_from.push(path.from.clone()),
                     None => {
                         known.insert(key, found.len());
-                        found.push(path);
+                        found.push(path.clone());
                     }
                 }
             }
@@ -187,8 +290,9 @@ impl<'m> Attack<'m> {
         found
     }
 
-    fn of_one(&self, asked: &Asked, from: &str, reached: &Reached, ways: &mut Ways) -> Vec<(WayId, Path)> {
-        let entries = self.entries(asked, reached, ways);
+    fn of_one(&self, asked: &Asked, from: &str, reached: &Reached) -> Found {
+        let mut ways = Ways::default();
+        let entries = self.entries(asked, reached, &mut ways);
         let interior = self.interior(&entries, reached);
         // By way, in the order in which each was first found.
         let mut groups: Vec<Vec<Entry>> = Vec::new();
@@ -204,21 +308,22 @@ impl<'m> Attack<'m> {
         // Each way has the path to the most that it leads to, unless that is only the beginning of another one.
         let mut marks = Marks::new(self.steps.numbers.count());
         let mut mains = Vec::new();
-        for group in &groups {
+        for group in groups {
             let key =
                 |(at, e): &(usize, &Entry)| (Reverse(self.class(e.fact)), self.is_interior(e, reached, &interior), *at);
             let Some((_, main)) = group.iter().enumerate().min_by_key(key) else { continue };
+            let main = *main;
             marks.clear();
             let mut steps = Vec::new();
             reached.up_to(&self.steps, main.step, &mut marks, &mut steps);
             // Who asks for one thing is told the way to that.
             if asked.targets.is_none() {
-                self.go_on(main, reached, &mut marks, &mut steps);
+                self.go_on(&main, reached, &mut marks, &mut steps);
             }
-            mains.push((group, *main, steps));
+            mains.push(Shown { group, main, steps });
         }
         let mut covered: HashMap<StepId, (WayId, bool)> = HashMap::new();
-        for (_, main, steps) in &mains {
+        for Shown { main, steps, .. } in &mains {
             let inner = steps.iter().rev().skip(1);
             for step in inner {
                 let by = covered.entry(*step).or_insert((main.way, false));
@@ -226,10 +331,9 @@ impl<'m> Attack<'m> {
             }
         }
         let is_covered = |e: &Entry| covered.get(&e.step).is_some_and(|(way, more)| *more || *way != e.way);
-        let shown = mains.iter().filter(|(group, ..)| !group.iter().all(is_covered));
-        shown
-            .map(|(group, main, steps)| (main.way, self.path(asked, from, group, main, steps, reached, ways)))
-            .collect()
+        mains.retain(|shown| !shown.group.iter().all(is_covered));
+        let paths = mains.iter().map(|shown| self.path(asked, from, shown, reached, &ways)).collect();
+        Found { ways, shown: mains, paths }
     }
 
     /// Every way to every target that needs no more than another one to the same.
@@ -375,17 +479,8 @@ impl<'m> Attack<'m> {
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "everything that one path is made of, in one place")]
-    fn path(
-        &self,
-        asked: &Asked,
-        from: &str,
-        group: &[Entry],
-        main: &Entry,
-        steps: &[StepId],
-        reached: &Reached,
-        ways: &Ways,
-    ) -> Path {
+    fn path(&self, asked: &Asked, from: &str, shown: &Shown, reached: &Reached, ways: &Ways) -> Path {
+        let Shown { group, main, steps } = shown;
         let numbers = self.steps.numbers;
         let end = steps.last().map_or(main.fact, |id| self.steps.step(*id).fact);
         let mut taken: Vec<crate::closure::Step> = steps.iter().map(|id| self.steps.step(*id)).collect();

@@ -5,7 +5,7 @@ use model::{Model, load::text::Text};
 use time::Date;
 
 use crate::{
-    Finding, Input, Path,
+    Delta, Edit, EditError, Finding, Input, Path, edit,
     grade::{Graded, Paths},
 };
 
@@ -25,11 +25,23 @@ impl Session {
         Self { model, today, graded }
     }
 
-    /// Goes on to the next state of the model, and gives back the one before. Costs what differs, where the zones are the same
-    /// and no flows changed places; else as much as from scratch. The day stays the one of the beginning.
+    /// Goes on to the next state of the model, and gives back the one before. The two are compared; beside that it costs what
+    /// differs, where the zones are the same and no flows changed places; else as much as from scratch. The day stays the one of
+    /// the beginning.
     pub fn next(&mut self, model: Arc<Model>, text: Option<&Text>) -> Arc<Model> {
         self.graded.follow(Some(&self.model), Input { model: &model, text, today: self.today }, Paths::Always);
         std::mem::replace(&mut self.model, model)
+    }
+
+    /// Makes edits, and tells what that changes of the findings. Costs what is edited: nothing is compared. The model is changed
+    /// in place where nobody else holds it, else in a copy.
+    ///
+    /// # Errors
+    /// An edit names what the model does not have; then none is made.
+    pub fn edit(&mut self, edits: Vec<Edit>) -> Result<Delta, EditError> {
+        let difference = edit::apply(&mut self.model, edits)?;
+        let input = Input { model: &self.model, text: None, today: self.today };
+        Ok(self.graded.go_on(Some(difference), input, Paths::Always))
     }
 
     /// The model.
@@ -39,7 +51,7 @@ impl Session {
 
     /// The findings, worst first; of the same severity by id.
     pub fn findings(&self) -> impl ExactSizeIterator<Item = &Finding> {
-        self.graded.findings.values().map(|(_, finding)| finding)
+        self.graded.findings.values()
     }
 
     /// The paths of everybody outside to everything that matters.

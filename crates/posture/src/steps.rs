@@ -65,8 +65,12 @@ impl Steps {
         Self { numbers, around, needing, drawn: Vec::new() }
     }
 
-    /// Brings the steps from the model before the difference to the one after it.
-    pub(crate) fn follow(&mut self, view: &View<'_>, difference: &Difference, touched: &Touched) {
+    /// Brings the steps from the model before the difference to the one after it; whether they are others, or have other
+    /// numbers.
+    pub(crate) fn follow(&mut self, view: &View<'_>, difference: &Difference, touched: &Touched) -> bool {
+        if difference.is_none() {
+            return false;
+        }
         let entered = self.around.follow(view, difference, touched);
         let mut draw = Draw::new(view, &self.around);
         let (before, numbers) = (self.numbers, draw.numbers());
@@ -92,12 +96,13 @@ impl Steps {
         self.numbers = numbers;
         let zones = (0..numbers.zones).flat_map(|z| [Fact::Stand(z), Fact::Administer(z)]);
         self.drawn.resize(2 * numbers.zones, None);
+        let mut others = false;
         for (fact, drawn) in zones.zip(&mut self.drawn) {
             let now: Option<Vec<(Step, u8)>> =
                 Some(draw.needing(fact).iter().map(|s| (*s, kind(view, s.by))).collect());
-            if renumbered || *drawn != now {
+            if renumbered || difference.flows.renamed || *drawn != now {
                 let fact = numbers.of(fact);
-                self.needing[fact] = needing(view, &mut draw, fact);
+                others |= replace(&mut self.needing[fact], needing(view, &mut draw, fact));
                 *drawn = now;
             }
         }
@@ -105,8 +110,9 @@ impl Steps {
         let data = touched.data.iter().flat_map(|d| [Fact::Hold(*d), Fact::Forge(*d)]);
         for fact in nodes.chain(data) {
             let fact = numbers.of(fact);
-            self.needing[fact] = needing(view, &mut draw, fact);
+            others |= replace(&mut self.needing[fact], needing(view, &mut draw, fact));
         }
+        others || renumbered
     }
 
     pub(crate) fn step(&self, id: StepId) -> Step {
@@ -207,6 +213,13 @@ impl Steps {
         }
         found.into_iter().map(|f| self.numbers.fact(f)).collect()
     }
+}
+
+/// Whether it is another one.
+fn replace<T: PartialEq>(place: &mut T, now: T) -> bool {
+    let other = *place != now;
+    *place = now;
+    other
 }
 
 /// The steps that need a fact, in their order.

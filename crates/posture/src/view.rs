@@ -6,7 +6,7 @@ use model::{Auth, Class, Data, Flow, Model, Name, Node, NodeKind, Trust, Zone};
 
 use crate::{
     differ::Difference,
-    links::{Links, Said, effective},
+    links::{Links, Names, Said, effective},
 };
 
 pub use crate::links::{DataLinks, FlowLinks, NodeLinks, Transit};
@@ -32,6 +32,7 @@ pub struct View<'m> {
     outside: HashSet<&'m str>,
     /// Of what the model says anything at all.
     pub(crate) said: Said,
+    names: Names,
     /// What a rule is asked about, where it is about one thing.
     pub(crate) subject: Option<Anchor>,
 }
@@ -125,6 +126,7 @@ impl<'m> View<'m> {
             flows: flows.collect(),
             outside,
             said: links.said,
+            names: links.names,
             subject: None,
         }
     }
@@ -133,6 +135,7 @@ impl<'m> View<'m> {
     pub(crate) fn into_links(self) -> Links {
         Links {
             said: self.said,
+            names: self.names,
             nodes: self.nodes.into_iter().map(|n| n.links).collect(),
             data: self.data.into_iter().map(|d| d.links).collect(),
             flows: self.flows.into_iter().map(|f| f.links).collect(),
