@@ -223,7 +223,7 @@ fn check(model: &Model, edits: &[Edit]) -> Result<(), EditError> {
         }
         for of in model.flows.iter().filter(|f| !flows.contains_key(&f.id)) {
             let by = format!("the flow `{}`", of.id);
-            named(&by, [&of.from, &of.to].into_iter(), &nodes_now)?;
+            named(&by, [&of.from, &of.to], &nodes_now)?;
             named(&by, of.carries.iter().chain(&of.returns), &data_now)?;
         }
     }
