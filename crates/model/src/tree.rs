@@ -48,8 +48,9 @@ impl Tree {
     pub fn yaml(text: &str) -> Result<Vec<Self>, TreeError> {
         let (documents, faults) = yaml::parse(text);
         let line = |at: usize| text.as_bytes().iter().take(at).filter(|b| **b == b'\n').count() + 1;
-        // `<<` may merge two mappings, so a key that is written twice there is none of our business.
-        if let Some(fault) = faults.into_iter().find(|f| f.code != "duplicate-key") {
+        // `<<` may stand twice in a mapping, of which each merges another one.
+        let merges = |at: &std::ops::Range<usize>| text.get(at.clone()).is_some_and(|key| key.trim() == "<<");
+        if let Some(fault) = faults.into_iter().find(|f| f.code != "duplicate-key" || !merges(&f.span)) {
             return Err(TreeError { line: line(fault.span.start), message: fault.message });
         }
         // One pass over the lines, and not one for each value.

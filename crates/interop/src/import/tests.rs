@@ -109,8 +109,8 @@ fn ten_megabytes_are_bounded() {
     assert!(import(&[file("a.mmd", &format!("flowchart LR\n{deep}a-->b\n"))], None).is_ok());
     let open = "a[\"".repeat(50_000) + &"b@{".repeat(50_000) + &"c(((x)".repeat(20_000);
     assert!(import(&[file("a.mmd", &format!("flowchart LR\n{open}\na-->b\n"))], None).is_ok());
-    let services: String = (0..100_001).map(|i| format!("  s{i}: {{ image: a.example/of/a/service }}\n")).collect();
-    let error = import(&[file("a.yaml", &format!("services:\n{services}"))], None).unwrap_err().to_string();
+    let boxes: String = (0..100_001).map(|i| format!("n{i}\n")).collect();
+    let error = import(&[file("a.mmd", &format!("flowchart LR\n{boxes}"))], None).unwrap_err().to_string();
     assert!(error.contains("100001 nodes"), "{error}");
     let deep = format!("services:\n  a: {}1{}\n", "[".repeat(20_000), "]".repeat(20_000));
     assert!(import(&[file("a.yaml", &deep)], None).is_err());

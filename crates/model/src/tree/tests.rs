@@ -25,6 +25,9 @@ fn merges_as_compose_files_have_them() {
 #[test]
 fn what_is_none_says_where() {
     assert_eq!(Tree::yaml("a: [1\nb: 2").expect_err("not YAML").line, 2);
+    let twice = Tree::yaml("a: 1\nb: 2\na: 3\n").expect_err("one of both would be lost");
+    assert_eq!((twice.line, twice.message.contains("`a`")), (3, true), "{twice}");
+    assert!(Tree::yaml("x: &x {a: 1}\ny: &y {b: 1}\nz:\n  <<: *x\n  <<: *y\n").is_ok());
     assert_eq!(Tree::json("{\n \"a\": }").expect_err("not JSON").line, 2);
     let deep = "[".repeat(4000);
     assert!(Tree::json(&deep).is_err());
