@@ -372,6 +372,11 @@ impl Surroundings {
         difference.nodes.place(&mut self.gates, nodes, &Gate::default());
     }
 
+    /// Whether requests from outside come in at a node with nothing to filter or limit them.
+    pub(crate) fn enters(&self, node: NodeId) -> bool {
+        self.gates.get(node).is_some_and(|gate| gate.enters)
+    }
+
     /// Whether requests from outside may go other ways now.
     fn look(
         &mut self,
@@ -655,6 +660,10 @@ impl<'v, 'm> Run<'v, 'm> {
     /// Who gets the program runs it: a service that is sent it, or that fetches it. A store only keeps it.
     fn forge(&mut self, datum: DataId, fact: Fact) {
         let (view, of) = (self.view, self.view.datum(datum));
+        // Nobody comes to decide what is in anything else.
+        if !is_program(of.datum) {
+            return;
+        }
         let sent = of.carried.iter().map(|f| (*f, view.flow(*f).to));
         let fetched = of.returned.iter().map(|f| (*f, view.flow(*f).from));
         for (flow, node) in sent.chain(fetched) {

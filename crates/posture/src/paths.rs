@@ -15,7 +15,7 @@ use crate::{
     Evidence, Question, QuestionError, Technique,
     ask::{Asked, Attacker},
     closure::{By, Fact},
-    entry::{is_entrance, sent_by},
+    entry::sent_by,
     links::Touched,
     steps::{Marks, Reached, StepId, Steps},
     technique,
@@ -142,7 +142,7 @@ impl Worth {
         let view = &attack.view;
         let node = |n: usize| {
             let of = view.node(n).node;
-            (attack.class(Fact::Control(n)), of.admin, is_entrance(view, n))
+            (attack.class(Fact::Control(n)), of.admin, attack.steps.around.enters(n))
         };
         if self.nodes.len() != view.nodes.len() || self.data.len() != view.data.len() {
             self.nodes = (0..view.nodes.len()).map(node).collect();
@@ -357,7 +357,7 @@ impl<'m> Attack<'m> {
             let weakness = match step.by {
                 By::Exploit(node) => {
                     let entered = entrance[node];
-                    let entered = if is_entrance(&self.view, entered) { Some(entered) } else { entrances[node] };
+                    let entered = if self.steps.around.enters(entered) { Some(entered) } else { entrances[node] };
                     Some(By::Exploit(entered.unwrap_or(node)))
                 }
                 by => technique::is_weakness(by).then_some(by),
