@@ -7,7 +7,29 @@ use model::{
     istio::{Action, AuthorizationPolicy, JwtRule, Metadata, RequestAuthentication, Rule, Selector, TargetRef},
 };
 
+use serde::Serialize;
+
 use super::{ExportError, Exporter, Note, Selected, own_annotation};
+
+/// A kind of document that is attached to workloads.
+trait Attached: Clone + Serialize {
+    const KIND: &'static str;
+    fn parts(&mut self) -> (&mut Metadata, &mut Option<Selector>, &mut Vec<TargetRef>);
+}
+
+impl Attached for AuthorizationPolicy {
+    const KIND: &'static str = "AuthorizationPolicy";
+    fn parts(&mut self) -> (&mut Metadata, &mut Option<Selector>, &mut Vec<TargetRef>) {
+        (&mut self.metadata, &mut self.spec.selector, &mut self.spec.target_refs)
+    }
+}
+
+impl Attached for RequestAuthentication {
+    const KIND: &'static str = "RequestAuthentication";
+    fn parts(&mut self) -> (&mut Metadata, &mut Option<Selector>, &mut Vec<TargetRef>) {
+        (&mut self.metadata, &mut self.spec.selector, &mut self.spec.target_refs)
+    }
+}
 
 /// Where a document goes.
 enum Place {
@@ -22,7 +44,7 @@ enum Place {
 impl Exporter<'_> {
     pub(super) fn written_policy(&mut self, selected: Selected<AuthorizationPolicy>) -> Result<(), ExportError> {
         let Selected { mut document, nodes } = selected;
-        let title = title("AuthorizationPolicy", &document.metadata);
+        let title = title(AuthorizationPolicy::KIND, &document.metadata);
         self.renamed(&title, &document)?;
         let mut comments = vec!["written by hand".to_owned()];
         // In a mesh that reads as Istio does there is nothing to write out.
@@ -41,66 +63,48 @@ impl Exporter<'_> {
             let why = "Ward denies what it matches; Istio asks the provider, which MeshConfig must define";
             self.out.note(Note::new(&title, format!("action: CUSTOM, provider: {provider}"), why));
         }
-        let place = self.place(
-            &title,
-            &document.metadata,
-            &document.spec.selector,
-            &document.spec.target_refs,
-            nodes,
-            &mut comments,
-        );
-        match place {
-            Place::Nowhere => Ok(()),
-            Place::AsItIs => {
-                self.relabel(&mut document.spec.selector);
-                document.metadata = self.written_metadata("AuthorizationPolicy", &document.metadata, None);
-                self.out.add(&title, comments, &document)
-            }
-            Place::Nodes(nodes) => nodes.iter().try_for_each(|node| {
-                let mut copy = document.clone();
-                copy.spec.target_refs.clear();
-                copy.spec.selector = Some(self.selector(node.as_str()));
-                let only = nodes.len() == 1;
-                copy.metadata = self.written_metadata("AuthorizationPolicy", &copy.metadata, Some((node, only)));
-                self.out.add(&title, comments.clone(), &copy)
-            }),
-        }
+        self.attach(&title, document, nodes, comments)
     }
 
     pub(super) fn written_authentication(
         &mut self,
         selected: Selected<RequestAuthentication>,
     ) -> Result<(), ExportError> {
-        let Selected { mut document, nodes } = selected;
-        let title = title("RequestAuthentication", &document.metadata);
-        let mut comments = vec!["written by hand".to_owned()];
+        let Selected { document, nodes } = selected;
+        let title = title(RequestAuthentication::KIND, &document.metadata);
+        let comments = vec!["written by hand".to_owned()];
         for rule in &document.spec.jwt_rules {
             if let Some(note) = local_keys(&title, rule) {
                 self.out.note(note);
             }
         }
-        let place = self.place(
-            &title,
-            &document.metadata,
-            &document.spec.selector,
-            &document.spec.target_refs,
-            nodes,
-            &mut comments,
-        );
-        match place {
+        self.attach(&title, document, nodes, comments)
+    }
+
+    /// Writes a document to where it goes.
+    fn attach<D: Attached>(
+        &mut self,
+        title: &str,
+        mut document: D,
+        nodes: Vec<Name>,
+        mut comments: Vec<String>,
+    ) -> Result<(), ExportError> {
+        let (metadata, selector, targets) = document.parts();
+        match self.place(title, metadata, selector, targets, nodes, &mut comments) {
             Place::Nowhere => Ok(()),
             Place::AsItIs => {
-                self.relabel(&mut document.spec.selector);
-                document.metadata = self.written_metadata("RequestAuthentication", &document.metadata, None);
-                self.out.add(&title, comments, &document)
+                self.relabel(selector);
+                *metadata = self.written_metadata(D::KIND, metadata, None);
+                self.out.add(title, comments, &document)
             }
             Place::Nodes(nodes) => nodes.iter().try_for_each(|node| {
                 let mut copy = document.clone();
-                copy.spec.target_refs.clear();
-                copy.spec.selector = Some(self.selector(node.as_str()));
+                let (metadata, selector, targets) = copy.parts();
+                targets.clear();
+                *selector = Some(self.selector(node.as_str()));
                 let only = nodes.len() == 1;
-                copy.metadata = self.written_metadata("RequestAuthentication", &copy.metadata, Some((node, only)));
-                self.out.add(&title, comments.clone(), &copy)
+                *metadata = self.written_metadata(D::KIND, metadata, Some((node, only)));
+                self.out.add(title, comments.clone(), &copy)
             }),
         }
     }
