@@ -7,7 +7,7 @@ use std::{
 
 use aws_lc_rs::digest::{SHA256, digest};
 use model::{
-    Flow, ListenTls, Mode, Model, Node, Protocol, Role, SpiffeId,
+    Flow, ListenTls, Mode, Model, Node, Role, SpiffeId,
     allow::{AllowEntry, PathPattern},
     diagnostic::{Diagnostic, Severity},
     istio::{AuthorizationPolicy, AuthorizationSpec, Metadata, NODE_LABEL, RequestAuthentication},
@@ -327,17 +327,6 @@ pub fn upstream_name(node: &str, port: u16) -> String {
     format!("{node}:{port}")
 }
 
-/// The word of a protocol, as resources and models write it.
-pub fn protocol_word(protocol: Protocol) -> &'static str {
-    match protocol {
-        Protocol::Http => "http",
-        Protocol::Grpc => "grpc",
-        Protocol::Tcp => "tcp",
-        Protocol::Tls => "tls",
-        Protocol::Postgres => "postgres",
-    }
-}
-
 /// Flows that carry traffic now: a standby flow is active only under an open emergency.
 pub fn active(flow: &Flow) -> bool {
     !flow.standby
@@ -346,7 +335,7 @@ pub fn active(flow: &Flow) -> bool {
 fn workload_of(model: &Model, name: &str, node: &Node, id: &SpiffeId) -> resources::Workload {
     let services = node.serves.iter().map(|serve| resources::Service {
         port: u32::from(serve.port),
-        protocol: protocol_word(serve.protocol).to_owned(),
+        protocol: serve.protocol.as_str().to_owned(),
         address: String::new(),
     });
     resources::Workload {
@@ -444,7 +433,7 @@ fn upstreams_of(model: &Model, name: &str) -> Vec<resources::Upstream> {
                 node: to.to_string(),
                 namespace: target.namespace.to_string(),
                 port: u32::from(serve.port),
-                protocol: protocol_word(serve.protocol).to_owned(),
+                protocol: serve.protocol.as_str().to_owned(),
                 spiffe_id: SpiffeId::for_node(&model.trust_domain, &target.namespace, to).to_string(),
                 endpoints: Vec::new(),
                 local_port: 0,

@@ -71,24 +71,13 @@ fn subtitle(node: &Node) -> String {
         }
         (_, Some(Role::Egress)) => "egress".to_owned(),
         (NodeKind::Store, _) => match node.serves.first().filter(|s| !s.protocol.is_http()) {
-            Some(serve) => format!("store · {}", protocol(serve.protocol)),
+            Some(serve) => format!("store · {}", serve.protocol.as_str()),
             None => "store".to_owned(),
         },
         (NodeKind::Service, _) => match node.run.as_ref().map(|r| r.replicas).filter(|n| *n > 1) {
             Some(replicas) => format!("service · {replicas} instances"),
             None => "service".to_owned(),
         },
-    }
-}
-
-fn protocol(protocol: crate::Protocol) -> &'static str {
-    use crate::Protocol;
-    match protocol {
-        Protocol::Http => "http",
-        Protocol::Grpc => "grpc",
-        Protocol::Tcp => "tcp",
-        Protocol::Tls => "tls",
-        Protocol::Postgres => "postgres",
     }
 }
 

@@ -111,6 +111,19 @@ pub enum Class {
     Secret,
 }
 
+impl Class {
+    /// As models write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Public => "public",
+            Self::Internal => "internal",
+            Self::Confidential => "confidential",
+            Self::Restricted => "restricted",
+            Self::Secret => "secret",
+        }
+    }
+}
+
 /// Something that flows or is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Data {
@@ -172,6 +185,17 @@ pub enum Protocol {
 }
 
 impl Protocol {
+    /// As models write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Grpc => "grpc",
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+            Self::Postgres => "postgres",
+        }
+    }
+
     /// Whether requests can be seen: `http` and `grpc`.
     pub fn is_http(self) -> bool {
         matches!(self, Self::Http | Self::Grpc)

@@ -276,18 +276,8 @@ fn port_of(target: &Node, question: &Question) -> Result<(u16, Protocol), AskErr
 }
 
 fn served_words(target: &Node) -> Vec<String> {
-    let serves = target.serves.iter().map(|serve| format!("{} ({})", serve.port, word(serve.protocol)));
+    let serves = target.serves.iter().map(|serve| format!("{} ({})", serve.port, serve.protocol.as_str()));
     serves.chain(target.listen.iter().map(|listen| format!("{} (listener)", listen.port))).collect()
-}
-
-fn word(protocol: model::Protocol) -> &'static str {
-    match protocol {
-        model::Protocol::Http => "http",
-        model::Protocol::Grpc => "grpc",
-        model::Protocol::Tcp => "tcp",
-        model::Protocol::Tls => "tls",
-        model::Protocol::Postgres => "postgres",
-    }
 }
 
 fn headers_of(pairs: &[(String, String)]) -> Result<HeaderMap, AskError> {

@@ -294,13 +294,7 @@ pub fn list<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
 
 /// The word for a class.
 pub fn class_word(class: Class) -> &'static str {
-    match class {
-        Class::Public => "public",
-        Class::Internal => "internal",
-        Class::Confidential => "confidential",
-        Class::Restricted => "restricted",
-        Class::Secret => "secret",
-    }
+    class.as_str()
 }
 
 fn outside(model: &Model) -> HashSet<&str> {

@@ -22,7 +22,6 @@ use crate::{
     issuer::der,
     plane::{Current, Plane, now_ms},
     registry::Reach,
-    snapshot::protocol_word,
     store::{Event, StoreError, VerifyRow},
 };
 
@@ -233,7 +232,7 @@ async fn attempt(
         address: target.mesh_address.clone(),
         sni: format!("{}.{}.{namespace}.{domain}", case.port, case.to),
         spiffe_id: expected.to_string(),
-        protocol: protocol_word(case.protocol).to_owned(),
+        protocol: case.protocol.as_str().to_owned(),
         port: u32::from(case.port),
         method: case.method.clone(),
         path: case.path.clone(),

@@ -147,11 +147,11 @@ fn asset(name: &Name, data: &Data) -> Asset {
             availability: 50,
             comment: format!(
                 "confidentiality is the class {}; of integrity and availability the model says nothing",
-                class_word(data.class)
+                data.class.as_str()
             ),
         },
         attributes: attributes([
-            ("class", Some(class_word(data.class).to_owned())),
+            ("class", Some(data.class.as_str().to_owned())),
             ("of", data.of.clone()),
             ("about", data.about.clone()),
             ("encrypt", when(data.encrypt_required, "required")),
@@ -215,10 +215,7 @@ fn component(model: &Model, name: &Name, node: &Node, area: Option<&Area>, found
             ("kind", Some(kind_word(node.kind).to_owned())),
             ("identity", node.under_ward().then(|| model.spiffe_id(name.as_str())).flatten().map(|id| id.to_string())),
             ("listen", joined(node.listen.iter().map(|listen| listen.port))),
-            (
-                "serves",
-                joined(node.serves.iter().map(|serve| format!("{}/{}", serve.port, protocol_word(serve.protocol)))),
-            ),
+            ("serves", joined(node.serves.iter().map(|serve| format!("{}/{}", serve.port, serve.protocol.as_str())))),
             ("endpoints", joined(&node.endpoints)),
             ("exposed_to", joined(&node.exposed_to)),
             ("guards", joined(&node.guards)),
@@ -343,16 +340,6 @@ fn mitigation(weakness: &Weakness) -> Mitigation {
     }
 }
 
-fn class_word(class: Class) -> &'static str {
-    match class {
-        Class::Public => "public",
-        Class::Internal => "internal",
-        Class::Confidential => "confidential",
-        Class::Restricted => "restricted",
-        Class::Secret => "secret",
-    }
-}
-
 fn trust_word(trust: Trust) -> &'static str {
     match trust {
         Trust::None => "none",
@@ -366,16 +353,6 @@ fn kind_word(kind: NodeKind) -> &'static str {
         NodeKind::Party => "party",
         NodeKind::Service => "service",
         NodeKind::Store => "store",
-    }
-}
-
-fn protocol_word(protocol: model::Protocol) -> &'static str {
-    match protocol {
-        model::Protocol::Http => "http",
-        model::Protocol::Grpc => "grpc",
-        model::Protocol::Tcp => "tcp",
-        model::Protocol::Tls => "tls",
-        model::Protocol::Postgres => "postgres",
     }
 }
 

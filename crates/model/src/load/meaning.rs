@@ -91,18 +91,8 @@ fn offered(node: &Node, item: Option<&Item<'_>>) -> Option<Vec<Port>> {
 }
 
 fn ports_text(ports: &[Port]) -> String {
-    let all: Vec<String> = ports.iter().map(|p| format!("{} ({})", p.port, protocol_word(p.protocol))).collect();
+    let all: Vec<String> = ports.iter().map(|p| format!("{} ({})", p.port, p.protocol.as_str())).collect();
     all.join(", ")
-}
-
-fn protocol_word(protocol: Protocol) -> &'static str {
-    match protocol {
-        Protocol::Http => "http",
-        Protocol::Grpc => "grpc",
-        Protocol::Tcp => "tcp",
-        Protocol::Tls => "tls",
-        Protocol::Postgres => "postgres",
-    }
 }
 
 impl<'m> Facts<'m, '_> {
@@ -322,7 +312,7 @@ impl<'m> Facts<'m, '_> {
                 continue;
             };
             if let Some(jwt) = item.get("jwt").filter(|_| !selected.protocol.is_http()) {
-                let word = protocol_word(selected.protocol);
+                let word = selected.protocol.as_str();
                 let message = format!("port {} is {word}: it has no tokens", selected.port);
                 p.error("misplaced-word", &jwt.at_key(), message, "leave `jwt` out".to_owned());
             }
@@ -338,7 +328,7 @@ impl<'m> Facts<'m, '_> {
                 }
                 (false, Some(request)) => {
                     let message =
-                        format!("port {} is {}: it has no requests", selected.port, protocol_word(selected.protocol));
+                        format!("port {} is {}: it has no requests", selected.port, selected.protocol.as_str());
                     p.error("misplaced-word", &request.at_key(), message, "leave `request` out".to_owned());
                 }
                 _ => {}
@@ -460,7 +450,7 @@ fn protocols(p: &mut Problems<'_>, flow: &Flow, item: &Item<'_>, from: &Node, po
             "port {} of `{}` is {}: its requests cannot be seen",
             opaque.port,
             flow.to,
-            protocol_word(opaque.protocol)
+            opaque.protocol.as_str()
         );
         if let Some(at) = via_key(item, "allow") {
             p.error("allow-on-tcp", &at, why.clone(), help.clone());
