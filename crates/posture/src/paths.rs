@@ -450,7 +450,13 @@ impl<'m> Attack<'m> {
             let back = marks.has(numbers.of(step.fact)) || self.steps.step(*had).fact == step.fact;
             matches!(step.by, By::Opened(..)) && !back && step.from.iter().flatten().all(is_had)
         });
-        let Some((secret, open, _)) = next.min_by_key(|(_, _, step)| Reverse(self.class(step.fact))) else { return };
+        let mut next: Vec<_> = next.collect();
+        next.sort_by_key(|(_, _, step)| Reverse(self.class(step.fact)));
+        let is_way = |(had, open, _): &(StepId, StepId, crate::closure::Step)| {
+            let had = numbers.of(self.steps.step(*had).fact);
+            !reached.is_circular(&self.steps, *open, |fact| fact == had || marks.has(fact))
+        };
+        let Some((secret, open, _)) = next.into_iter().find(is_way) else { return };
         steps.push(secret);
         marks.set(numbers.of(self.steps.step(secret).fact));
         reached.up_to(&self.steps, open, marks, steps);

@@ -303,6 +303,24 @@ impl Reached {
             }
         }
     }
+
+    /// Whether the first steps to what a step needs lead through what follows from it: then it is no way there, as that would be
+    /// had already. A first step never is one.
+    pub(crate) fn is_circular(&self, steps: &Steps, id: StepId, is_had: impl Fn(usize) -> bool) -> bool {
+        let target = steps.numbers.of(steps.step(id).fact);
+        let (mut stack, mut seen) = (vec![id], HashSet::new());
+        while let Some(at) = stack.pop() {
+            for fact in steps.step(at).from.iter().flatten().map(|f| steps.numbers.of(*f)) {
+                if fact == target {
+                    return true;
+                }
+                if !is_had(fact) && seen.insert(fact) {
+                    stack.extend(self.first(fact));
+                }
+            }
+        }
+        false
+    }
 }
 
 impl Marks {
