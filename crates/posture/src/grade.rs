@@ -149,6 +149,12 @@ impl Graded {
         delta
     }
 
+    /// What was followed and drawn, to be compared with that of another.
+    #[cfg(test)]
+    pub(crate) fn drawn(&self) -> (&Links, Option<&Steps>) {
+        (&self.links, None)
+    }
+
     /// Asks the rules of what was touched.
     fn ask(&mut self, view: &mut View<'_>, today: Date, difference: &Difference, touched: &Touched) {
         for (rule, kept) in RULES.iter().zip(&mut self.found) {

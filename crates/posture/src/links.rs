@@ -1,6 +1,6 @@
 //! What nouns are linked to, by number and without the model: every reference followed once, every question about one flow
-//! answered once. A change of the model changes the links of what it touches: their lists are emptied and filled in again, in
-//! the order of the model.
+//! answered once. A change of the model changes the links of what it touches: what leaves goes out of their lists, and what comes
+//! goes in where it stands in the order of the model.
 use model::{Audit, Auth, Class, Data, Flow, ListenTls, Model, Name, Node, NodeKind, Protocol, Role, Trust};
 
 use crate::{
@@ -63,7 +63,7 @@ pub struct NodeLinks {
 }
 
 /// Of a datum.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DataLinks {
     /// Nodes that hold it.
     pub holders: Vec<NodeId>,
@@ -79,6 +79,8 @@ pub struct DataLinks {
     pub copies: Vec<DataId>,
     /// What it is a copy of.
     pub(crate) origin: Option<DataId>,
+    /// Its class; one that asks for encryption is confidential at least.
+    pub(crate) class: Class,
 }
 
 /// Of a flow.
@@ -198,8 +200,8 @@ impl Links {
         }
         let Difference { nodes, data, flows } = difference;
         let (node_count, data_count, flow_count) = (model.nodes.len(), model.data.len(), model.flows.len());
-        // What is to be filled in again: ends and data of flows that are or were there, what a node has or had, what a datum
-        // opens or opened, and what is or was its origin.
+        // Of which the lists, or what is said of them, may be others: ends and data of flows that are or were there, what a node
+        // has or had, what a datum opens or opened, and what is or was its origin.
         let (mut dirty_nodes, mut dirty_data) = (Set::new(node_count), Set::new(data_count));
         for flow in flows.left.iter().filter_map(|f| self.flows.get(*f)) {
             dirty_nodes.extend([flow.from, flow.to].into_iter().filter_map(|n| nodes.now(n)));
@@ -215,6 +217,7 @@ impl Links {
                 .extend(datum.opens.iter().chain(&datum.holders).chain(&datum.readers).filter_map(|n| nodes.now(*n)));
             dirty_data.extend(datum.origin.iter().chain(&datum.copies).filter_map(|d| data.now(*d)));
         }
+        self.leave(difference);
         self.renumber(difference, [node_count, data_count, flow_count]);
 
         if nodes.moved.is_some() || self.names.nodes.len() != node_count {
@@ -223,12 +226,6 @@ impl Links {
         if data.moved.is_some() || self.names.data.len() != data_count {
             self.names.data = model.data.keys().cloned().collect();
         }
-        // What may stand in the lists that are filled in again: whatever came, and whatever stood there before.
-        let (mut near_nodes, mut near_data) = (Set::new(node_count), Set::new(data_count));
-        let mut near_flows = Set::new(flow_count);
-        near_nodes.extend(nodes.new.iter().copied());
-        near_data.extend(data.new.iter().copied());
-        near_flows.extend(flows.new.iter().copied());
         let mut dirty_flows = Set::new(flow_count);
         dirty_flows.extend(flows.new.iter().copied());
         for node in &nodes.new {
@@ -240,68 +237,39 @@ impl Links {
             dirty_flows.extend(of.carried.iter().chain(&of.returned).copied());
             dirty_nodes.extend(of.holders.iter().chain(&of.readers).copied());
         }
-
-        let names = std::mem::take(&mut self.names);
-        let trust = |node: &Node| model.zones.get(&node.zone).map_or(Trust::Low, |z| z.trust);
-        for ((id, node), links) in
-            model.nodes.values().enumerate().zip(&mut self.nodes).filter(|((n, _), _)| nodes.is_new(*n))
-        {
-            links.trust = trust(node);
-            links.holds = names.data(&node.holds);
-            links.reads = names.data(&node.reads);
-            dirty_nodes.add(id);
-            dirty_data.extend(links.holds.iter().chain(&links.reads).copied());
-        }
-        for ((id, datum), links) in
-            model.data.values().enumerate().zip(&mut self.data).filter(|((d, _), _)| data.is_new(*d))
-        {
-            links.opens = datum.opens.iter().filter_map(|n| names.node(n)).collect();
-            links.origin = datum.copy_of.as_ref().and_then(|n| names.datum(n));
-            dirty_data.add(id);
-            dirty_data.extend(links.origin);
-            dirty_nodes.extend(links.opens.iter().copied());
-        }
-        for id in flows.new.iter().copied() {
-            let (Some(flow), Some(links)) = (model.flows.get(id), self.flows.get_mut(id)) else { continue };
-            // The model has no flow to nowhere: every reference was checked when it was loaded.
-            let end = |name: &Name| names.node(name).unwrap_or_default();
-            (links.from, links.to) = (end(&flow.from), end(&flow.to));
-            links.carries = names.data(&flow.carries);
-            links.returns = names.data(&flow.returns);
-            dirty_nodes.extend([links.from, links.to]);
-            dirty_data.extend(links.carries.iter().chain(&links.returns).copied());
-        }
-        self.names = names;
-        for id in &dirty_flows.all {
-            dirty_nodes.extend([self.flows[*id].from, self.flows[*id].to]);
-        }
-        for node in &dirty_nodes.all {
+        self.come(model, difference);
+        for node in &nodes.new {
             let of = &self.nodes[*node];
-            near_flows.extend(of.inbound.iter().chain(&of.outbound).copied());
-            near_data.extend(of.openers.iter().copied());
+            dirty_nodes.add(*node);
+            dirty_data.extend(of.holds.iter().chain(&of.reads).copied());
         }
-        for datum in &dirty_data.all {
+        for datum in &data.new {
             let of = &self.data[*datum];
-            near_flows.extend(of.carried.iter().chain(&of.returned).copied());
-            near_nodes.extend(of.holders.iter().chain(&of.readers).copied());
-            near_data.extend(of.copies.iter().copied());
+            dirty_data.add(*datum);
+            dirty_data.extend(of.origin);
+            dirty_nodes.extend(of.opens.iter().copied());
+        }
+        for flow in flows.new.iter().filter_map(|f| self.flows.get(*f)) {
+            dirty_data.extend(flow.carries.iter().chain(&flow.returns).copied());
         }
         let written: Vec<&Node> = model.nodes.values().collect();
-        let classes: Vec<Class> = model.data.values().map(effective).collect();
-        let secrets: Vec<bool> = model.data.values().map(|d| d.class == Class::Secret).collect();
         for id in &dirty_flows.all {
             let links = &mut self.flows[*id];
+            dirty_nodes.extend([links.from, links.to]);
             let [from, to] = [links.from, links.to].map(|n| self.nodes[n].trust);
             let target = links.to;
+            links.look(&model.flows[*id], written[links.from], written[target], &self.data);
             let opens = |d: &&DataId| self.data[**d].opens.contains(&target);
-            let shows = |d: &DataId| secrets[*d] && self.data[*d].opens.contains(&target);
-            links.look(&model.flows[*id], written[links.from], written[target], &classes, shows);
             let moved = links.carries.iter().chain(&links.returns).filter(|d| !opens(d));
-            links.unrecorded = !links.logged && moved.into_iter().any(|d| classes[*d] >= Class::Confidential);
+            links.unrecorded = !links.logged && moved.into_iter().any(|d| self.data[*d].class >= Class::Confidential);
             links.crosses_outside = from == Trust::None || to == Trust::None;
         }
-        let near = Touched { nodes: near_nodes.sorted(), data: near_data.sorted(), flows: near_flows.sorted() };
-        self.fill(model, &written, [&dirty_nodes, &dirty_data], &near);
+        for id in &dirty_nodes.all {
+            let of = &self.nodes[*id];
+            let (entry, unrecorded) = (self.entry(model, of), self.unrecorded(&written, of));
+            let of = &mut self.nodes[*id];
+            (of.entry, of.unrecorded) = (entry, unrecorded);
+        }
         let said = Said {
             rotation: written.iter().any(|n| n.rotates == Some(true)),
             transit: self.flows.iter().any(|f| f.transit != Transit::Unstated),
@@ -317,6 +285,106 @@ impl Links {
             dirty_flows.extend(0..flow_count);
         }
         self.touched(difference, &dirty_nodes, dirty_data, dirty_flows)
+    }
+
+    /// Takes what leaves out of the lists of what it was linked to. Numbers are those of before.
+    fn leave(&mut self, difference: &Difference) {
+        let Self { nodes, data, flows, .. } = self;
+        let (mut of_nodes, mut of_data) = (Set::new(nodes.len()), Set::new(data.len()));
+        let left = |all: &[usize], count: usize| {
+            let mut set = Set::new(count);
+            set.extend(all.iter().copied());
+            set.has
+        };
+        let flows_left = left(&difference.flows.left, flows.len());
+        let nodes_left = left(&difference.nodes.left, nodes.len());
+        let data_left = left(&difference.data.left, data.len());
+        for flow in difference.flows.left.iter().filter_map(|f| flows.get(*f)) {
+            of_nodes.extend([flow.from, flow.to]);
+            of_data.extend(flow.carries.iter().chain(&flow.returns).copied());
+        }
+        for node in difference.nodes.left.iter().filter_map(|n| nodes.get(*n)) {
+            of_data.extend(node.holds.iter().chain(&node.reads).copied());
+        }
+        for datum in difference.data.left.iter().filter_map(|d| data.get(*d)) {
+            of_nodes.extend(datum.opens.iter().copied());
+            of_data.extend(datum.origin);
+        }
+        for id in of_nodes.all {
+            let of = &mut nodes[id];
+            of.inbound.retain(|f| !flows_left[*f]);
+            of.outbound.retain(|f| !flows_left[*f]);
+            of.openers.retain(|d| !data_left[*d]);
+        }
+        for id in of_data.all {
+            let of = &mut data[id];
+            of.carried.retain(|f| !flows_left[*f]);
+            of.returned.retain(|f| !flows_left[*f]);
+            of.holders.retain(|n| !nodes_left[*n]);
+            of.readers.retain(|n| !nodes_left[*n]);
+            of.copies.retain(|d| !data_left[*d]);
+        }
+    }
+
+    /// Follows the references of what comes, and puts it into the lists of what it is linked to. Numbers are those of now.
+    fn come(&mut self, model: &Model, difference: &Difference) {
+        let Self { nodes, data, flows, names, .. } = self;
+        let (mut of_nodes, mut of_data) = (Set::new(nodes.len()), Set::new(data.len()));
+        for (id, node) in model.nodes.values().enumerate().filter(|(n, _)| difference.nodes.is_new(*n)) {
+            let links = &mut nodes[id];
+            links.trust = model.zones.get(&node.zone).map_or(Trust::Low, |z| z.trust);
+            links.holds = names.data(&node.holds);
+            links.reads = names.data(&node.reads);
+            links.holds.iter().for_each(|d| data[*d].holders.push(id));
+            links.reads.iter().for_each(|d| data[*d].readers.push(id));
+            of_data.extend(links.holds.iter().chain(&links.reads).copied());
+        }
+        for (id, datum) in model.data.values().enumerate().filter(|(d, _)| difference.data.is_new(*d)) {
+            let links = &mut data[id];
+            links.class = effective(datum);
+            links.opens = datum.opens.iter().filter_map(|n| names.node(n)).collect();
+            links.origin = datum.copy_of.as_ref().and_then(|n| names.datum(n));
+            links.opens.iter().for_each(|n| nodes[*n].openers.push(id));
+            of_nodes.extend(links.opens.iter().copied());
+            if let Some(origin) = links.origin {
+                data[origin].copies.push(id);
+                of_data.add(origin);
+            }
+        }
+        for id in difference.flows.new.iter().copied() {
+            let (Some(flow), Some(links)) = (model.flows.get(id), flows.get_mut(id)) else { continue };
+            // The model has no flow to nowhere: every reference was checked when it was loaded.
+            let end = |name: &Name| names.node(name).unwrap_or_default();
+            (links.from, links.to) = (end(&flow.from), end(&flow.to));
+            links.carries = names.data(&flow.carries);
+            links.returns = names.data(&flow.returns);
+            nodes[links.from].outbound.push(id);
+            nodes[links.to].inbound.push(id);
+            links.carries.iter().for_each(|d| data[*d].carried.push(id));
+            links.returns.iter().for_each(|d| data[*d].returned.push(id));
+            of_nodes.extend([links.from, links.to]);
+            of_data.extend(links.carries.iter().chain(&links.returns).copied());
+        }
+        for id in of_nodes.all {
+            let of = &mut nodes[id];
+            [&mut of.inbound, &mut of.outbound, &mut of.openers].into_iter().for_each(in_order);
+        }
+        for id in of_data.all {
+            let of = &mut data[id];
+            let lists = [&mut of.carried, &mut of.returned, &mut of.holders, &mut of.readers, &mut of.copies];
+            lists.into_iter().for_each(in_order);
+        }
+    }
+
+    /// The first flow to a node of a party in a zone without trust.
+    fn entry(&self, model: &Model, of: &NodeLinks) -> Option<FlowId> {
+        let outsider = |f: &FlowId| self.nodes[self.flows[*f].from].trust == Trust::None;
+        of.inbound.iter().copied().find(|f| outsider(f) && !model.flows[*f].standby)
+    }
+
+    fn unrecorded(&self, written: &[&Node], of: &NodeLinks) -> usize {
+        let flows = of.inbound.iter().chain(&of.outbound).map(|f| &self.flows[*f]);
+        flows.filter(|f| f.unrecorded && !written[f.to].under_ward()).count()
     }
 
     /// Gives everything its new number; what is gone goes.
@@ -373,68 +441,19 @@ impl Links {
             enforced: false,
             crosses_outside: false,
         };
+        let datum = DataLinks {
+            holders: Vec::new(),
+            readers: Vec::new(),
+            carried: Vec::new(),
+            returned: Vec::new(),
+            opens: Vec::new(),
+            copies: Vec::new(),
+            origin: None,
+            class: Class::Public,
+        };
         nodes.place(&mut self.nodes, node_count, &node);
-        data.place(&mut self.data, data_count, &DataLinks::default());
+        data.place(&mut self.data, data_count, &datum);
         flows.place(&mut self.flows, flow_count, &Box::new(flow));
-    }
-
-    /// Empties the lists of what is dirty, and fills them in the order of the model.
-    fn fill(&mut self, model: &Model, written: &[&Node], [dirty_nodes, dirty_data]: [&Set; 2], near: &Touched) {
-        for id in &dirty_nodes.all {
-            let node = &mut self.nodes[*id];
-            node.inbound.clear();
-            node.outbound.clear();
-            node.openers.clear();
-            node.entry = None;
-            node.unrecorded = 0;
-        }
-        for id in &dirty_data.all {
-            let datum = &mut self.data[*id];
-            for list in [&mut datum.holders, &mut datum.readers, &mut datum.carried, &mut datum.returned] {
-                list.clear();
-            }
-            datum.copies.clear();
-        }
-        let any_data = !dirty_data.all.is_empty();
-        for id in near.flows.iter().copied() {
-            let flow = &self.flows[id];
-            let counts = flow.unrecorded && !written[flow.to].under_ward();
-            for end in [flow.from, flow.to].into_iter().filter(|n| counts && dirty_nodes.has[*n]) {
-                self.nodes[end].unrecorded += 1;
-            }
-            if dirty_nodes.has[flow.from] {
-                self.nodes[flow.from].outbound.push(id);
-            }
-            if dirty_nodes.has[flow.to] {
-                let outsider = self.nodes[flow.from].trust == Trust::None;
-                let target = &mut self.nodes[flow.to];
-                target.inbound.push(id);
-                if outsider && !model.flows[id].standby && target.entry.is_none() {
-                    target.entry = Some(id);
-                }
-            }
-            if any_data {
-                for datum in flow.carries.iter().filter(|d| dirty_data.has[**d]) {
-                    self.data[*datum].carried.push(id);
-                }
-                for datum in flow.returns.iter().filter(|d| dirty_data.has[**d]) {
-                    self.data[*datum].returned.push(id);
-                }
-            }
-        }
-        for id in near.nodes.iter().copied() {
-            let node = &self.nodes[id];
-            node.holds.iter().filter(|d| dirty_data.has[**d]).for_each(|d| self.data[*d].holders.push(id));
-            node.reads.iter().filter(|d| dirty_data.has[**d]).for_each(|d| self.data[*d].readers.push(id));
-        }
-        for id in near.data.iter().copied() {
-            for node in self.data[id].opens.iter().filter(|n| dirty_nodes.has[**n]) {
-                self.nodes[*node].openers.push(id);
-            }
-            if let Some(origin) = self.data[id].origin.filter(|d| dirty_data.has[*d]) {
-                self.data[origin].copies.push(id);
-            }
-        }
     }
 
     fn touched(&self, difference: &Difference, dirty: &Set, dirty_data: Set, mut flows: Set) -> Touched {
@@ -461,15 +480,23 @@ impl Links {
     }
 }
 
+/// Puts what came behind the others in its place.
+fn in_order(list: &mut Vec<usize>) {
+    if !list.is_sorted() {
+        list.sort();
+    }
+}
+
 /// Whether a flow has a word about how the caller proves who it is.
 fn says_proof(flow: &Flow) -> bool {
     flow.via.jwt.is_some() || ["auth", "mtls", "ssh"].iter().any(|w| flow.via.words.contains_key(*w))
 }
 
 impl FlowLinks {
-    fn look(&mut self, flow: &Flow, from: &Node, to: &Node, classes: &[Class], shows: impl Fn(&DataId) -> bool) {
+    fn look(&mut self, flow: &Flow, from: &Node, to: &Node, data: &[DataLinks]) {
         let both = self.carries.iter().chain(&self.returns);
-        self.worst = both.copied().max_by_key(|d| classes.get(*d));
+        self.worst = both.copied().max_by_key(|d| data.get(*d).map(|d| d.class));
+        let shows = |d: &DataId| data.get(*d).is_some_and(|d| d.class == Class::Secret && d.opens.contains(&self.to));
         self.transit = transit(flow, from, to);
         // Who shows a secret that opens the target has proven something, unless the target asks for nothing.
         let asked = word(flow, "auth").as_deref() != Some("none") && to.auth != Some(Auth::None);

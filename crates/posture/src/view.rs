@@ -6,7 +6,7 @@ use model::{Auth, Class, Data, Flow, Model, Name, Node, NodeKind, Trust, Zone};
 
 use crate::{
     differ::Difference,
-    links::{Links, Names, Said, effective},
+    links::{Links, Names, Said},
 };
 
 pub use crate::links::{DataLinks, FlowLinks, NodeLinks, Transit};
@@ -244,7 +244,7 @@ impl<'m> View<'m> {
 
     /// The class of a datum; one that asks for encryption is confidential at least.
     pub fn class(&self, datum: DataId) -> Class {
-        effective(self.datum(datum).datum)
+        self.datum(datum).class
     }
 
     /// Names as people list them: `a`, `b` and `c`.

@@ -357,6 +357,7 @@ proptest! {
             let scratch = Session::new(Arc::clone(session.model()), None, TODAY);
             let now = said(&session);
             prop_assert_eq!(&now, &said(&scratch), "after {:?}", changes);
+            prop_assert_eq!(session.graded.drawn(), scratch.graded.drawn(), "after {:?}", changes);
             prop_assert_eq!(with(before.0, delta), sorted(now.0), "after {:?}", changes);
         }
     }
@@ -377,6 +378,7 @@ proptest! {
             session.next(Arc::clone(&next), None);
             let scratch = Session::new(Arc::clone(&next), None, TODAY);
             prop_assert_eq!(said(&session), said(&scratch), "after {:?}", changes);
+            prop_assert_eq!(session.graded.drawn(), scratch.graded.drawn(), "after {:?}", changes);
         }
         prop_assert_eq!(said(&session).0, grade(Input { model: &now, text: None, today: TODAY }));
     }
