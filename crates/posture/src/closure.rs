@@ -20,7 +20,7 @@
 //! that needs none, and each is marked.
 use std::{
     borrow::Cow,
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{BTreeSet, HashMap, HashSet, VecDeque, hash_map::Entry},
 };
 
 use model::{Auth, Class, Data, Name, NodeKind, Trust};
@@ -185,7 +185,7 @@ impl Start {
 impl Closure {
     /// Derives everything. Linear in the nodes, flows and `opens` of the model.
     pub fn new(view: &View<'_>, start: &Start) -> Self {
-        let mut run = Run::new(view, Cow::Owned(Surroundings::new(view)));
+        let mut run = Run::new(view, Cow::Owned(Surroundings::new(view)), None);
         for fact in &start.given {
             run.derive(*fact, By::Given, [None, None]);
         }
@@ -281,8 +281,9 @@ impl Closure {
 pub(crate) struct Draw<'v, 'm>(Run<'v, 'm>);
 
 impl<'v, 'm> Draw<'v, 'm> {
-    pub(crate) fn new(view: &'v View<'m>, around: &'v Surroundings) -> Self {
-        let mut run = Run::new(view, Cow::Borrowed(around));
+    /// With what was touched, of each zone only the steps to that and into other zones are drawn; of all else every one.
+    pub(crate) fn new(view: &'v View<'m>, around: &'v Surroundings, touched: Option<&Touched>) -> Self {
+        let mut run = Run::new(view, Cow::Borrowed(around), touched);
         run.entries = true;
         run.known.fill(true);
         run.done.fill(true);
@@ -306,6 +307,10 @@ impl<'v, 'm> Draw<'v, 'm> {
 pub(crate) struct Surroundings {
     /// For whom each flow passes requests on.
     passes: Vec<Passes>,
+    /// From where to where each flow passes them on.
+    onward: Vec<Option<[NodeId; 2]>>,
+    /// What is passed on with a token only, by what it needs: the token, or to be who has it.
+    with: HashMap<Fact, BTreeSet<FlowId>>,
     /// The zones that each flow passes with something to read in it.
     wires: Vec<Vec<ZoneId>>,
     /// The zone in which anybody may send by a flow, of each flow.
@@ -336,27 +341,35 @@ impl Surroundings {
 
     /// Brings them from the model before the difference to the one after it; the nodes that have another entrance now.
     pub(crate) fn follow(&mut self, view: &View<'_>, difference: &Difference, touched: &Touched) -> Vec<NodeId> {
-        let goes_on = |passes: &[Passes], flows: &[FlowId]| {
-            flows.iter().any(|f| passes.get(*f).is_some_and(|passes| *passes != Passes::Never))
-        };
-        let mut others = difference.nodes.moved.is_some() || goes_on(&self.passes, &difference.flows.left);
+        let Difference { nodes, data, flows } = difference;
+        let gone = |flow: &&FlowId| flows.now(**flow).is_none();
+        let is_onward = |flow: &FlowId| self.onward.get(*flow).is_some_and(Option::is_some);
+        let mut others = nodes.moved.is_some() || flows.left.iter().filter(gone).any(is_onward);
+        for flow in flows.gone() {
+            self.pass(flow, Passes::Never);
+        }
         self.place(view, difference);
-        if difference.nodes.moved.is_some() || difference.data.moved.is_some() {
-            for passes in &mut self.passes {
+        if [nodes, data, flows].iter().any(|r| r.moved.is_some()) {
+            self.with.clear();
+            for (flow, passes) in self.passes.iter_mut().enumerate() {
                 if let Passes::With(needs) = passes {
                     *needs = needs.iter().filter_map(|f| f.renumbered(difference)).collect();
-                    needs.sort_unstable();
+                    for need in needs {
+                        self.with.entry(*need).or_default().insert(flow);
+                    }
                 }
             }
+            let now = |[from, to]: [NodeId; 2]| Some([nodes.now(from)?, nodes.now(to)?]);
+            self.onward.iter_mut().for_each(|ends| *ends = ends.and_then(now));
         }
         others |= self.look(view, touched.flows.iter().copied(), touched.nodes.iter().copied());
-        if !others && !goes_on(&self.passes, &difference.flows.new) {
+        if !others {
             return Vec::new();
         }
         let mut before = std::mem::take(&mut self.entrances);
-        difference.nodes.place(&mut before, view.nodes.len(), &None);
+        nodes.place(&mut before, view.nodes.len(), &None);
         for entrance in &mut before {
-            *entrance = entrance.and_then(|n| difference.nodes.now(n));
+            *entrance = entrance.and_then(|n| nodes.now(n));
         }
         self.entrances = self.entered(view);
         let changed = before.iter().zip(&self.entrances).enumerate().filter(|(_, (a, b))| a != b);
@@ -366,10 +379,32 @@ impl Surroundings {
     fn place(&mut self, view: &View<'_>, difference: &Difference) {
         let (nodes, flows) = (view.nodes.len(), view.flows.len());
         difference.flows.place(&mut self.passes, flows, &Passes::Never);
+        difference.flows.place(&mut self.onward, flows, &None);
         difference.flows.place(&mut self.wires, flows, &Vec::new());
         difference.flows.place(&mut self.parties, flows, &None);
         difference.nodes.place(&mut self.lies, nodes, &None);
         difference.nodes.place(&mut self.gates, nodes, &Gate::default());
+    }
+
+    /// For whom a flow passes requests on now.
+    fn pass(&mut self, flow: FlowId, now: Passes) {
+        let Some(passes) = self.passes.get_mut(flow).filter(|before| **before != now) else { return };
+        let before = std::mem::replace(passes, now);
+        if let Passes::With(needs) = before {
+            for need in needs {
+                if let Entry::Occupied(mut with) = self.with.entry(need) {
+                    with.get_mut().remove(&flow);
+                    if with.get().is_empty() {
+                        with.remove();
+                    }
+                }
+            }
+        }
+        if let Passes::With(needs) = &self.passes[flow] {
+            for need in needs {
+                self.with.entry(*need).or_default().insert(flow);
+            }
+        }
     }
 
     /// Whether requests from outside come in at a node with nothing to filter or limit them.
@@ -388,8 +423,9 @@ impl Surroundings {
         let mut others = false;
         for flow in flows {
             let (of, now) = (view.flow(flow), passes(view, flow));
-            others |= (self.passes[flow] == Passes::Never) != (now == Passes::Never);
-            self.passes[flow] = now;
+            let onward = (now != Passes::Never).then_some([of.from, of.to]);
+            others |= std::mem::replace(&mut self.onward[flow], onward) != onward;
+            self.pass(flow, now);
             self.wires[flow] = match readable(view, flow).next() {
                 None => Vec::new(),
                 Some(_) => passed(view, of).iter().filter_map(|z| zones.get(z.as_str()).copied()).collect(),
@@ -423,8 +459,8 @@ impl Surroundings {
                     continue;
                 }
                 seen[node] = Some(entry);
-                let on = view.node(node).outbound.iter().filter(|f| self.passes[**f] != Passes::Never);
-                queue.extend(on.map(|f| view.flow(*f).to));
+                let onward = view.node(node).outbound.iter().filter_map(|f| self.onward[*f]);
+                queue.extend(onward.map(|[_, to]| to));
             }
         }
         seen.iter().zip(&self.gates).map(|(seen, gate)| seen.filter(|_| gate.used)).collect()
@@ -487,8 +523,6 @@ struct Run<'v, 'm> {
     parties: Vec<Vec<FlowId>>,
     /// Zones in a zone, and nodes in it that do something.
     within: Vec<(Vec<ZoneId>, Vec<NodeId>)>,
-    /// What is passed on with a token only, by what it needs: the token, or to be who has it.
-    passes: HashMap<Fact, Vec<FlowId>>,
     /// Flows that pass a zone with something to read in them.
     wires: Vec<Vec<FlowId>>,
     steps: Vec<Step>,
@@ -503,7 +537,8 @@ struct Run<'v, 'm> {
 }
 
 impl<'v, 'm> Run<'v, 'm> {
-    fn new(view: &'v View<'m>, around: Cow<'v, Surroundings>) -> Self {
+    /// With what was touched, what lies in a zone is only that.
+    fn new(view: &'v View<'m>, around: Cow<'v, Surroundings>, touched: Option<&Touched>) -> Self {
         let model = view.model;
         let zones = zones(view);
         let id = |name: &Name| zones.get(name.as_str()).copied();
@@ -512,25 +547,17 @@ impl<'v, 'm> Run<'v, 'm> {
         for (zone, parent) in parents.iter().enumerate() {
             parent.iter().for_each(|p| within[*p].0.push(zone));
         }
-        for (node, zone) in around.lies.iter().enumerate() {
-            zone.iter().for_each(|z| within[*z].1.push(node));
-        }
         let (mut exposed, mut parties) = (vec![Vec::new(); zones.len()], vec![Vec::new(); zones.len()]);
-        for (node, of) in view.nodes.iter().enumerate() {
-            of.node.exposed_to.iter().filter_map(id).for_each(|z| exposed[z].push(node));
-        }
-        for (flow, zone) in around.parties.iter().enumerate() {
-            zone.iter().for_each(|z| parties[*z].push(flow));
-        }
-        let mut needs: HashMap<Fact, Vec<FlowId>> = HashMap::new();
-        for (flow, passes) in around.passes.iter().enumerate() {
-            if let Passes::With(facts) = passes {
-                facts.iter().for_each(|f| needs.entry(*f).or_default().push(flow));
-            }
-        }
         let mut wires = vec![Vec::new(); zones.len()];
-        for (flow, passed) in around.wires.iter().enumerate() {
-            passed.iter().for_each(|z| wires[*z].push(flow));
+        let nodes: Vec<NodeId> = touched.map_or_else(|| (0..view.nodes.len()).collect(), |t| t.nodes.clone());
+        for node in nodes {
+            around.lies[node].iter().for_each(|z| within[*z].1.push(node));
+            view.node(node).node.exposed_to.iter().filter_map(id).for_each(|z| exposed[z].push(node));
+        }
+        let flows: Vec<FlowId> = touched.map_or_else(|| (0..view.flows.len()).collect(), |t| t.flows.clone());
+        for flow in flows {
+            around.parties[flow].iter().for_each(|z| parties[*z].push(flow));
+            around.wires[flow].iter().for_each(|z| wires[*z].push(flow));
         }
         let numbers = Numbers { zones: zones.len(), nodes: view.nodes.len(), data: view.data.len() };
         Self {
@@ -542,7 +569,6 @@ impl<'v, 'm> Run<'v, 'm> {
             exposed,
             parties,
             within,
-            passes: needs,
             wires,
             steps: Vec::new(),
             known: vec![false; numbers.count()],
@@ -675,7 +701,8 @@ impl<'v, 'm> Run<'v, 'm> {
 
     /// Requests that are passed on for who has this.
     fn passed_with(&mut self, need: Fact) {
-        for flow in self.passes.get(&need).cloned().unwrap_or_default() {
+        let flows: Vec<FlowId> = self.around.with.get(&need).into_iter().flatten().copied().collect();
+        for flow in flows {
             let (from, to) = (Fact::Reach(self.view.flow(flow).from), Fact::Reach(self.view.flow(flow).to));
             if self.is_done(from) {
                 self.derive(to, By::Forwarded(flow), [Some(from), Some(need)]);

@@ -152,7 +152,7 @@ impl Graded {
     /// What was followed and drawn, to be compared with that of another.
     #[cfg(test)]
     pub(crate) fn drawn(&self) -> (&Links, Option<&Steps>) {
-        (&self.links, None)
+        (&self.links, self.steps.as_ref())
     }
 
     /// Asks the rules of what was touched.

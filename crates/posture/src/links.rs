@@ -137,30 +137,40 @@ pub(crate) struct Touched {
 }
 
 impl Touched {
-    /// Whether a step is about something of it.
+    /// Whether a step is about something of it, or leads to it.
     pub(crate) fn has(&self, fact: Fact, by: By) -> bool {
-        let node = |n: NodeId| self.nodes.binary_search(&n).is_ok();
-        let datum = |d: DataId| self.data.binary_search(&d).is_ok();
-        let about = match fact {
+        let leads_to = match fact {
             Fact::Stand(_) | Fact::Administer(_) => false,
-            Fact::Reach(n) | Fact::Control(n) => node(n),
-            Fact::Hold(d) | Fact::Forge(d) => datum(d),
+            Fact::Reach(n) | Fact::Control(n) => self.has_node(n),
+            Fact::Hold(d) | Fact::Forge(d) => self.has_datum(d),
         };
-        about
-            || match by {
-                By::Given | By::Lies => false,
-                By::Party(f) | By::Flow(f) | By::Forwarded(f) | By::Moved(f) | By::Runs(f) | By::Sniffed(f) => {
-                    self.flows.binary_search(&f).is_ok()
-                }
-                By::Exposed(_, n)
-                | By::Open(n)
-                | By::Inside(n)
-                | By::Administered(n)
-                | By::Forged(n)
-                | By::Exploit(n)
-                | By::Login(n) => node(n),
-                By::Opened(d, n) => datum(d) || node(n),
+        leads_to || self.is_of(by)
+    }
+
+    /// Whether a step is about something of it.
+    pub(crate) fn is_of(&self, by: By) -> bool {
+        match by {
+            By::Given | By::Lies => false,
+            By::Party(f) | By::Flow(f) | By::Forwarded(f) | By::Moved(f) | By::Runs(f) | By::Sniffed(f) => {
+                self.flows.binary_search(&f).is_ok()
             }
+            By::Exposed(_, n)
+            | By::Open(n)
+            | By::Inside(n)
+            | By::Administered(n)
+            | By::Forged(n)
+            | By::Exploit(n)
+            | By::Login(n) => self.has_node(n),
+            By::Opened(d, n) => self.has_datum(d) || self.has_node(n),
+        }
+    }
+
+    fn has_node(&self, node: NodeId) -> bool {
+        self.nodes.binary_search(&node).is_ok()
+    }
+
+    fn has_datum(&self, datum: DataId) -> bool {
+        self.data.binary_search(&datum).is_ok()
     }
 }
 

@@ -21,8 +21,6 @@ pub(crate) struct Steps {
     pub(crate) around: Surroundings,
     /// The steps that need a fact, in an order that the order of the model's flows does not change.
     needing: Vec<Vec<Numbered>>,
-    /// What was drawn of each zone: as long as that stays the same, so does its order, which is dear to find.
-    drawn: Vec<Option<Vec<(Step, u8)>>>,
 }
 
 /// A step in numbers of facts.
@@ -59,10 +57,10 @@ pub(crate) struct Marks {
 impl Steps {
     pub(crate) fn new(view: &View<'_>) -> Self {
         let around = Surroundings::new(view);
-        let mut draw = Draw::new(view, &around);
+        let mut draw = Draw::new(view, &around, None);
         let numbers = draw.numbers();
         let needing = (0..numbers.count()).map(|fact| needing(view, &mut draw, fact)).collect();
-        Self { numbers, around, needing, drawn: Vec::new() }
+        Self { numbers, around, needing }
     }
 
     /// Brings the steps from the model before the difference to the one after it; whether they are others, or have other
@@ -72,7 +70,7 @@ impl Steps {
             return false;
         }
         let entered = self.around.follow(view, difference, touched);
-        let mut draw = Draw::new(view, &self.around);
+        let mut draw = Draw::new(view, &self.around, Some(touched));
         let (before, numbers) = (self.numbers, draw.numbers());
         let renumbered = [&difference.nodes, &difference.data, &difference.flows].iter().any(|r| r.moved.is_some());
         if renumbered {
@@ -94,17 +92,12 @@ impl Steps {
             self.needing = moved;
         }
         self.numbers = numbers;
-        let zones = (0..numbers.zones).flat_map(|z| [Fact::Stand(z), Fact::Administer(z)]);
-        self.drawn.resize(2 * numbers.zones, None);
         let mut others = false;
-        for (fact, drawn) in zones.zip(&mut self.drawn) {
-            let now: Option<Vec<(Step, u8)>> =
-                Some(draw.needing(fact).iter().map(|s| (*s, kind(view, s.by))).collect());
-            if renumbered || difference.flows.renamed || *drawn != now {
-                let fact = numbers.of(fact);
-                others |= replace(&mut self.needing[fact], needing(view, &mut draw, fact));
-                *drawn = now;
-            }
+        for fact in (0..numbers.zones).flat_map(|z| [Fact::Stand(z), Fact::Administer(z)]) {
+            let fact = numbers.of(fact);
+            let now = needing(view, &mut draw, fact);
+            let is_kept = |step: &Numbered| !(step.by == By::Lies || touched.is_of(step.by) || is_gone(view, step.by));
+            others |= merge(view, &mut self.needing[fact], now, is_kept);
         }
         let nodes = touched.nodes.iter().chain(&entered).flat_map(|n| [Fact::Reach(*n), Fact::Control(*n)]);
         let data = touched.data.iter().flat_map(|d| [Fact::Hold(*d), Fact::Forge(*d)]);
@@ -215,6 +208,33 @@ impl Steps {
     }
 }
 
+/// Whether what it is about is not there any more.
+fn is_gone(view: &View<'_>, by: By) -> bool {
+    match by {
+        By::Party(flow) | By::Sniffed(flow) => flow >= view.flows.len(),
+        _ => false,
+    }
+}
+
+/// Puts steps where others of the same list are not kept; whether they are other ones.
+fn merge(view: &View<'_>, list: &mut Vec<Numbered>, new: Vec<Numbered>, is_kept: impl Fn(&Numbered) -> bool) -> bool {
+    if list.iter().filter(|s| !is_kept(s)).eq(&new) {
+        return false;
+    }
+    list.retain(is_kept);
+    let mut merged = Vec::with_capacity(list.len() + new.len());
+    let mut rest = list.as_slice();
+    for step in new {
+        let (before, after) = rest.split_at(rest.partition_point(|s| order(view, s) < order(view, &step)));
+        merged.extend_from_slice(before);
+        merged.push(step);
+        rest = after;
+    }
+    merged.extend_from_slice(rest);
+    *list = merged;
+    true
+}
+
 /// Whether it is another one.
 fn replace<T: PartialEq>(place: &mut T, now: T) -> bool {
     let other = *place != now;
@@ -229,8 +249,12 @@ fn needing(view: &View<'_>, draw: &mut Draw<'_, '_>, fact: usize) -> Vec<Numbere
     let steps = draw.needing(numbers.fact(fact)).iter();
     let mut steps: Vec<Numbered> =
         steps.map(|s| Numbered { fact: id(s.fact), from: s.from.map(|f| f.map_or(NONE, id)), by: s.by }).collect();
-    steps.sort_by_cached_key(|s| (s.fact, key(view, s.by), s.from));
+    steps.sort_by_cached_key(|s| order(view, s));
     steps
+}
+
+fn order<'m>(view: &View<'m>, step: &Numbered) -> (u32, (u8, &'m str, usize, usize), [u32; 2]) {
+    (step.fact, key(view, step.by), step.from)
 }
 
 /// Which of several steps to one fact goes first: by kind, then by name.
