@@ -491,7 +491,7 @@ impl Links {
 }
 
 /// Puts what came behind the others in its place.
-fn in_order(list: &mut Vec<usize>) {
+fn in_order(list: &mut [usize]) {
     if !list.is_sorted() {
         list.sort();
     }
