@@ -377,12 +377,15 @@ impl Links {
         }
         for id in of_nodes.all {
             let of = &mut nodes[id];
-            [&mut of.inbound, &mut of.outbound, &mut of.openers].into_iter().for_each(in_order);
+            for list in [&mut of.inbound, &mut of.outbound, &mut of.openers] {
+                in_order(list);
+            }
         }
         for id in of_data.all {
             let of = &mut data[id];
-            let lists = [&mut of.carried, &mut of.returned, &mut of.holders, &mut of.readers, &mut of.copies];
-            lists.into_iter().for_each(in_order);
+            for list in [&mut of.carried, &mut of.returned, &mut of.holders, &mut of.readers, &mut of.copies] {
+                in_order(list);
+            }
         }
     }
 
