@@ -344,7 +344,8 @@ impl Surroundings {
         let Difference { nodes, data, flows } = difference;
         let gone = |flow: &&FlowId| flows.now(**flow).is_none();
         let is_onward = |flow: &FlowId| self.onward.get(*flow).is_some_and(Option::is_some);
-        let mut others = nodes.moved.is_some() || flows.left.iter().filter(gone).any(is_onward);
+        let mut others = nodes.moved.is_some() || self.gates.len() != view.nodes.len();
+        others |= flows.left.iter().filter(gone).any(is_onward);
         for flow in flows.gone() {
             self.pass(flow, Passes::Never);
         }

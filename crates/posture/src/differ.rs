@@ -1,8 +1,14 @@
 //! What differs between two models, noun by noun. Nouns are numbered by their place, so that one more or less gives others new
 //! numbers: those are told as well.
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    ops::Range,
+};
 
 use model::{Flow, Model, Name};
+
+/// Fewest flows that are worth a thread; tests have parts of few.
+const PART_MIN: usize = if cfg!(test) { 3 } else { 4_096 };
 
 /// What differs.
 #[derive(Debug)]
@@ -15,7 +21,7 @@ pub(crate) struct Difference {
 /// Of one kind of noun.
 #[derive(Debug)]
 pub(crate) struct Renumbered {
-    /// The new number of each old thing; none where all keep theirs.
+    /// The new number of each old thing; none where all that stay keep theirs.
     pub(crate) moved: Option<Vec<Option<usize>>>,
     /// Old numbers of what is gone, or was something else.
     pub(crate) left: Vec<usize>,
@@ -24,8 +30,6 @@ pub(crate) struct Renumbered {
     is_new: Vec<bool>,
     /// How many there are now.
     count: usize,
-    /// Whether a number that stays may mean another thing now.
-    pub(crate) renamed: bool,
 }
 
 impl Difference {
@@ -46,10 +50,14 @@ impl Difference {
         if before.zones != after.zones {
             return None;
         }
-        Some(Self {
-            nodes: named(&before.nodes, &after.nodes),
-            data: named(&before.data, &after.data),
-            flows: listed(&before.flows, &after.flows)?,
+        std::thread::scope(|scope| {
+            // What is compared is most of the cost, and waits for memory: nouns beside flows, and flows in parts.
+            let nouns = || (named(&before.nodes, &after.nodes), named(&before.data, &after.data));
+            let beside = std::thread::Builder::new().spawn_scoped(scope, nouns).ok();
+            let flows = listed(&before.flows, &after.flows);
+            let beside = beside.map(|nouns| nouns.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            let (nodes, data) = beside.unwrap_or_else(nouns);
+            Some(Self { nodes, data, flows: flows? })
         })
     }
 }
@@ -58,7 +66,7 @@ impl Renumbered {
     pub(crate) fn of(moved: Option<Vec<Option<usize>>>, left: Vec<usize>, new: Vec<usize>, count: usize) -> Self {
         let mut is_new = vec![false; count];
         new.iter().filter(|id| **id < count).for_each(|id| is_new[*id] = true);
-        Self { moved, left, new, is_new, count, renamed: false }
+        Self { moved, left, new, is_new, count }
     }
 
     /// What is gone while all others keep their numbers.
@@ -76,15 +84,6 @@ impl Renumbered {
         match &self.moved {
             None => Some(id).filter(|id| *id < self.count),
             Some(moved) => moved.get(id).copied().flatten(),
-        }
-    }
-
-    /// One flow in both.
-    fn pair(&mut self, (old, was): (usize, &Flow), (new, is): (usize, &Flow), moved: &mut [Option<usize>]) {
-        moved[old] = Some(new);
-        if was != is {
-            self.left.push(old);
-            self.came(new);
         }
     }
 
@@ -122,7 +121,7 @@ fn named<T: PartialEq>(before: &BTreeMap<Name, T>, after: &BTreeMap<Name, T>) ->
             found.came(id);
         }
     }
-    found.moved = told(moved, before.len() == after.len());
+    found.moved = told(moved, after.len());
     found
 }
 
@@ -131,39 +130,107 @@ fn listed(before: &[Flow], after: &[Flow]) -> Option<Renumbered> {
     let mut found = Renumbered::of(None, Vec::new(), Vec::new(), after.len());
     let mut moved: Vec<Option<usize>> = vec![None; before.len()];
     // What stands in the same place from the beginning or from the end; between those two what came, went or moved.
-    let mut head = 0;
-    for (old, new) in before.iter().zip(after).take_while(|(a, b)| a.id == b.id) {
-        found.pair((head, old), (head, new), &mut moved);
-        head += 1;
+    let count = before.len().min(after.len());
+    let head = run(count, |at| (&before[at], &after[at]));
+    let from_end = |at: usize| (&before[before.len() - 1 - at], &after[after.len() - 1 - at]);
+    let tail = run(count - head.length, from_end);
+    let mut pairs: Vec<(usize, usize)> = head.others.into_iter().map(|at| (at, at)).collect();
+    pairs.extend(tail.others.into_iter().map(|at| (before.len() - 1 - at, after.len() - 1 - at)));
+    for (at, place) in moved.iter_mut().enumerate().take(head.length) {
+        *place = Some(at);
     }
-    let rest = before.len().min(after.len()) - head;
-    let mut tail = 0;
-    for (old, new) in before.iter().rev().zip(after.iter().rev()).take(rest).take_while(|(a, b)| a.id == b.id) {
-        tail += 1;
-        found.pair((before.len() - tail, old), (after.len() - tail, new), &mut moved);
+    for (place, at) in moved.iter_mut().rev().zip((0..after.len()).rev()).take(tail.length) {
+        *place = Some(at);
     }
-    let (old, new) = (head..before.len() - tail, head..after.len() - tail);
-    let places: HashMap<&str, usize> =
-        after.iter().enumerate().take(new.end).skip(head).map(|(id, f)| (f.id.as_str(), id)).collect();
+    let (old, new) = (head.length..before.len() - tail.length, head.length..after.len() - tail.length);
+    let places: HashMap<&str, usize> = new.clone().map(|id| (after[id].id.as_str(), id)).collect();
     let mut last = None;
-    for (id, flow) in before.iter().enumerate().take(old.end).skip(head) {
-        let now = places.get(flow.id.as_str()).copied();
-        match now.and_then(|now| after.get(now).map(|f| (now, f))) {
-            Some((now, _)) if last >= Some(now) => return None,
-            Some((now, is)) => found.pair((id, flow), (now, is), &mut moved),
+    for id in old.clone() {
+        let flow = &before[id];
+        match places.get(flow.id.as_str()).copied() {
+            Some(now) if last >= Some(now) => return None,
+            Some(now) => {
+                moved[id] = Some(now);
+                last = Some(now);
+                if after[now] != *flow {
+                    pairs.push((id, now));
+                }
+            }
             None => found.left.push(id),
         }
-        last = now.or(last);
     }
-    let stays: HashSet<usize> = moved.iter().take(old.end).skip(head).flatten().copied().collect();
+    for (was, is) in pairs {
+        found.left.push(was);
+        found.came(is);
+    }
+    let stays: HashSet<usize> = moved[old].iter().flatten().copied().collect();
     new.filter(|id| !stays.contains(id)).for_each(|id| found.came(id));
     found.left.sort_unstable();
     found.new.sort_unstable();
-    found.moved = told(moved, before.len() == after.len());
+    found.moved = told(moved, after.len());
     Some(found)
 }
 
-fn told(moved: Vec<Option<usize>>, as_many: bool) -> Option<Vec<Option<usize>>> {
-    let same = as_many && moved.iter().enumerate().all(|(old, now)| *now == Some(old));
+/// Flows of which the ids are the same, one after the other.
+#[derive(Default)]
+struct Same {
+    length: usize,
+    /// Where the flows differ all the same.
+    others: Vec<usize>,
+}
+
+/// As many pairs of flows as have the same id, from the first one on. Many are looked at in parts, by as many threads as there
+/// are processors.
+fn run<'f>(count: usize, at: impl Fn(usize) -> (&'f Flow, &'f Flow) + Sync) -> Same {
+    let part = |range: Range<usize>| {
+        let mut same = Same::default();
+        for place in range {
+            let (was, is) = at(place);
+            if was.id != is.id {
+                break;
+            }
+            same.length += 1;
+            if was != is {
+                same.others.push(place);
+            }
+        }
+        same
+    };
+    let size = count.div_ceil(std::thread::available_parallelism().map_or(1, usize::from)).max(PART_MIN);
+    let parts = (0..count).step_by(size).map(|from| from..(from + size).min(count));
+    let parts: Vec<(Range<usize>, Same)> = std::thread::scope(|scope| {
+        let part = &part;
+        // All but the first run beside it.
+        let begun = parts.skip(1).map(|range| {
+            let own = range.clone();
+            (range, std::thread::Builder::new().spawn_scoped(scope, move || part(own)).ok())
+        });
+        let begun: Vec<_> = begun.collect();
+        let first = 0..size.min(count);
+        let mut done = vec![(first.clone(), part(first))];
+        done.extend(begun.into_iter().map(|(range, beside)| {
+            let same = beside.map(|part| part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+            (range.clone(), same.unwrap_or_else(|| part(range)))
+        }));
+        done
+    });
+    let mut all = Same::default();
+    for (range, same) in parts {
+        all.length += same.length;
+        all.others.extend(same.others);
+        if same.length < range.len() {
+            break;
+        }
+    }
+    all
+}
+
+fn told(moved: Vec<Option<usize>>, count: usize) -> Option<Vec<Option<usize>>> {
+    // What came behind all others, or went from there, leaves the others their numbers.
+    let keeps = |(old, now): (usize, &Option<usize>)| *now == Some(old) || now.is_none() && old >= count;
+    let same = moved.iter().enumerate().all(keeps);
     (!same).then_some(moved)
 }
+
+#[cfg(test)]
+mod tests;

@@ -369,7 +369,8 @@ fn all(found: &[BTreeMap<Option<Anchor>, Vec<Kept>>]) -> impl Iterator<Item = (u
 fn renumber(kept: &mut BTreeMap<Option<Anchor>, Vec<Kept>>, difference: &Difference) {
     let Difference { nodes, data, flows } = difference;
     if [nodes, data, flows].iter().all(|r| r.moved.is_none()) {
-        flows.gone().for_each(|flow| drop(kept.remove(&Some(Anchor::Flow(flow)))));
+        let gone = flows.gone().map(Anchor::Flow).chain(nodes.gone().map(Anchor::Node));
+        gone.chain(data.gone().map(Anchor::Datum)).for_each(|anchor| drop(kept.remove(&Some(anchor))));
         return;
     }
     let now = |anchor: Anchor| {

@@ -10,7 +10,6 @@ mod compliance;
 mod controls;
 mod cuts;
 mod differ;
-mod edit;
 mod entry;
 #[cfg(test)]
 mod examples;
@@ -39,7 +38,6 @@ pub use blast::Blast;
 pub use compliance::{Assessed, Assessment, Counts, Failure, State, Test, assess};
 pub use controls::{Control, Framework};
 pub use cuts::{Cut, Cuts, cuts};
-pub use edit::{Edit, EditError};
 pub use finding::{Consequence, Evidence, Finding, Fix, Severity, Waived};
 pub use frameworks::{Clause, Scope, Table};
 pub use grade::{Delta, Input, grade};

@@ -5,7 +5,7 @@ use model::{Model, load::text::Text};
 use time::Date;
 
 use crate::{
-    Delta, Edit, EditError, Finding, Input, Path, edit,
+    Delta, Finding, Input, Path,
     grade::{Graded, Paths},
 };
 
@@ -25,23 +25,14 @@ impl Session {
         Self { model, today, graded }
     }
 
-    /// Goes on to the next state of the model, and gives back the one before. The two are compared; beside that it costs what
-    /// differs, where the zones are the same and no flows changed places; else as much as from scratch. The day stays the one of
-    /// the beginning.
-    pub fn next(&mut self, model: Arc<Model>, text: Option<&Text>) -> Arc<Model> {
-        self.graded.follow(Some(&self.model), Input { model: &model, text, today: self.today }, Paths::Always);
-        std::mem::replace(&mut self.model, model)
-    }
-
-    /// Makes edits, and tells what that changes of the findings. Costs what is edited: nothing is compared. The model is changed
-    /// in place where nobody else holds it, else in a copy.
-    ///
-    /// # Errors
-    /// An edit names what the model does not have; then none is made.
-    pub fn edit(&mut self, edits: Vec<Edit>) -> Result<Delta, EditError> {
-        let difference = edit::apply(&mut self.model, edits)?;
-        let input = Input { model: &self.model, text: None, today: self.today };
-        Ok(self.graded.go_on(Some(difference), input, Paths::Always))
+    /// Goes on to the next state of the model; what that changes of the findings. The two are compared; beside that it costs
+    /// what differs, where the zones are the same and no flows changed places; else as much as from scratch. The day stays the
+    /// one of the beginning. To free a large model takes its time: whoever would rather not wait keeps the one before.
+    pub fn next(&mut self, model: Arc<Model>, text: Option<&Text>) -> Delta {
+        let input = Input { model: &model, text, today: self.today };
+        let delta = self.graded.follow(Some(&self.model), input, Paths::Always);
+        self.model = model;
+        delta
     }
 
     /// The model.

@@ -72,7 +72,8 @@ impl Steps {
         let entered = self.around.follow(view, difference, touched);
         let mut draw = Draw::new(view, &self.around, Some(touched));
         let (before, numbers) = (self.numbers, draw.numbers());
-        let renumbered = [&difference.nodes, &difference.data, &difference.flows].iter().any(|r| r.moved.is_some());
+        let moved = [&difference.nodes, &difference.data, &difference.flows].iter().any(|r| r.moved.is_some());
+        let renumbered = moved || before != numbers;
         if renumbered {
             let now: Vec<u32> = (0..before.count())
                 .map(|f| before.fact(f).renumbered(difference).map_or(NONE, |f| number(numbers.of(f))))

@@ -333,7 +333,7 @@ fn a_watched_model_tells_what_changed() {
     let broken = watch.look().unwrap().unwrap();
     assert!(broken.diagnostics.contains("nonsense") && broken.text.contains("stands"), "{}", broken.text);
     assert_eq!(broken.json["errors"].as_array().unwrap().len(), 1);
-    assert_eq!(watch.findings.len(), 1, "the last good state");
+    assert_eq!(watch.session.as_ref().unwrap().findings().len(), 1, "the last good state");
 
     fs::write(&path, MODEL).unwrap();
     let back = watch.look().unwrap().unwrap();

@@ -10,7 +10,7 @@ pub(super) fn report(findings: &[Finding]) -> String {
         out += &one(finding);
         out.push('\n');
     }
-    out += &summary(findings);
+    out += &summary(findings.iter().map(|f| f.severity));
     visible(&out).into_owned()
 }
 
@@ -46,15 +46,16 @@ pub(super) fn paths(finding: &Finding) -> Option<String> {
 }
 
 /// `3 findings: 1 critical, 2 low`.
-pub(super) fn summary(findings: &[Finding]) -> String {
-    if findings.is_empty() {
+pub(super) fn summary(severities: impl Iterator<Item = Severity>) -> String {
+    let severities: Vec<Severity> = severities.collect();
+    if severities.is_empty() {
         return "no findings\n".to_owned();
     }
     let levels = [Severity::Critical, Severity::High, Severity::Medium, Severity::Low, Severity::Accepted];
     let counts = levels.into_iter().filter_map(|level| {
-        let count = findings.iter().filter(|f| f.severity == level).count();
+        let count = severities.iter().filter(|of| **of == level).count();
         (count > 0).then(|| format!("{count} {level}"))
     });
-    let plural = if findings.len() == 1 { "" } else { "s" };
-    format!("{} finding{plural}: {}\n", findings.len(), counts.collect::<Vec<_>>().join(", "))
+    let plural = if severities.len() == 1 { "" } else { "s" };
+    format!("{} finding{plural}: {}\n", severities.len(), counts.collect::<Vec<_>>().join(", "))
 }

@@ -29,9 +29,7 @@ pub(super) struct Watch {
     dir: PathBuf,
     today: Date,
     seen: Option<Fingerprint>,
-    session: Option<Session>,
-    /// As they were told.
-    pub(super) findings: Vec<Finding>,
+    pub(super) session: Option<Session>,
     paths: usize,
 }
 
@@ -47,7 +45,7 @@ pub(super) struct Told {
 
 impl Watch {
     pub(super) fn new(dir: &Path, today: Date) -> Self {
-        Self { dir: dir.to_owned(), today, seen: None, session: None, findings: Vec::new(), paths: 0 }
+        Self { dir: dir.to_owned(), today, seen: None, session: None, paths: 0 }
     }
 
     /// Looks; tells something when a file has changed.
@@ -74,12 +72,22 @@ impl Watch {
             return Ok(Some(self.refused(&shown, all.into())));
         };
         let begun = Clock::now();
-        match &mut self.session {
-            Some(session) => drop(session.next(model, Some(&read))),
-            None => self.session = Some(Session::new(model, Some(&read), self.today)),
-        }
+        let Some(session) = &mut self.session else {
+            let session = Session::new(model, Some(&read), self.today);
+            let took = Clock::now().saturating_duration_since(begun);
+            let now: Vec<Finding> = session.findings().cloned().collect();
+            let told = told(&session, (&[], &now), &mut self.paths, took);
+            self.session = Some(session);
+            return Ok(Some(told));
+        };
+        let before = Arc::clone(session.model());
+        let delta = session.next(model, Some(&read));
         let took = Clock::now().saturating_duration_since(begun);
-        Ok(Some(self.told(took)))
+        drop(before);
+        let (mut before, mut now): (Vec<Finding>, Vec<Finding>) = delta.changed.into_iter().unzip();
+        before.extend(delta.gone);
+        now.extend(delta.new);
+        Ok(Some(told(session, (&before, &now), &mut self.paths, took)))
     }
 
     fn refused(&self, diagnostics: &str, all: Value) -> Told {
@@ -89,28 +97,27 @@ impl Watch {
         };
         Told { text: kept.to_owned(), json: json!({ "errors": all }), diagnostics: diagnostics.to_owned() }
     }
+}
 
-    fn told(&mut self, took: Duration) -> Told {
-        let Some(session) = &self.session else { return self.refused("", json!([])) };
-        let now: Vec<Finding> = session.findings().cloned().collect();
-        let difference = diff::difference(&self.findings, &now);
-        let (paths, millis) = (session.paths().len(), took.as_secs_f64() * 1_000.0);
-        let mut out = diff::text(&difference);
-        out += &text::summary(&now);
-        out += &format!("{paths} paths, {} before; took {millis:.1} ms\n", self.paths);
-        let json = json!({
-            "new": difference.new,
-            "gone": difference.gone,
-            "changed": difference.changed,
-            "new_also": difference.new_also,
-            "gone_also": difference.gone_also,
-            "findings": now.len(),
-            "paths": paths,
-            "millis": (millis * 10.0).round() / 10.0,
-        });
-        (self.findings, self.paths) = (now, paths);
-        Told { text: out, json, diagnostics: String::new() }
-    }
+/// What differs of the findings, before and now, and how many there are of everything.
+fn told(session: &Session, (before, now): (&[Finding], &[Finding]), known: &mut usize, took: Duration) -> Told {
+    let difference = diff::difference(before, now);
+    let (paths, millis) = (session.paths().len(), took.as_secs_f64() * 1_000.0);
+    let mut out = diff::text(&difference);
+    out += &text::summary(session.findings().map(|f| f.severity));
+    out += &format!("{paths} paths, {known} before; took {millis:.1} ms\n");
+    let json = json!({
+        "new": difference.new,
+        "gone": difference.gone,
+        "changed": difference.changed,
+        "new_also": difference.new_also,
+        "gone_also": difference.gone_also,
+        "findings": session.findings().len(),
+        "paths": paths,
+        "millis": (millis * 10.0).round() / 10.0,
+    });
+    *known = paths;
+    Told { text: out, json, diagnostics: String::new() }
 }
 
 /// Runs until a signal comes. The exit code is that of the last good state; a model that was never good is one with errors.
@@ -133,8 +140,6 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             }
         }
     })?;
-    if watch.session.is_none() {
-        return Ok(ExitCode::from(output::FINDINGS));
-    }
-    Ok(verdict(watch.findings.iter().map(|f| f.severity), args.fail_on))
+    let Some(session) = watch.session else { return Ok(ExitCode::from(output::FINDINGS)) };
+    Ok(verdict(session.findings().map(|f| f.severity), args.fail_on))
 }
