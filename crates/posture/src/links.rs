@@ -421,6 +421,8 @@ impl Links {
                 data.all_now(&mut datum.copies);
                 datum.origin = datum.origin.and_then(|d| data.now(d));
             }
+        }
+        if [nodes, data].iter().any(|r| r.moved.is_some()) {
             for flow in &mut self.flows {
                 // An end that is gone takes the flow with it; what stays has both.
                 flow.from = nodes.now(flow.from).unwrap_or_default();
@@ -541,14 +543,13 @@ impl Renumbered {
         }
     }
 
-    /// Puts each thing where its new number is, and an empty one where a new thing is.
+    /// Puts each thing where its new number is, and an empty one where a new thing is. What stays keeps its order.
     pub(crate) fn place<T: Clone>(&self, things: &mut Vec<T>, count: usize, empty: &T) {
         if let Some(moved) = &self.moved {
-            let old = std::mem::replace(things, vec![empty.clone(); count]);
-            for (thing, now) in old.into_iter().zip(moved) {
-                if let Some(place) = now.and_then(|now| things.get_mut(now)) {
-                    *place = thing;
-                }
+            let old = std::mem::replace(things, Vec::with_capacity(count));
+            for (thing, place) in old.into_iter().zip(moved).filter_map(|(thing, now)| Some((thing, (*now)?))) {
+                things.resize(place, empty.clone());
+                things.push(thing);
             }
         }
         things.resize(count, empty.clone());
