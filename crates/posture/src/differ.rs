@@ -21,14 +21,22 @@ pub(crate) struct Difference {
 /// Of one kind of noun.
 #[derive(Debug)]
 pub(crate) struct Renumbered {
-    /// The new number of each old thing; none where all that stay keep theirs.
-    pub(crate) moved: Option<Vec<Option<usize>>>,
+    /// The new numbers of what stays, in order; none where all that stay keep theirs.
+    pub(crate) moved: Option<Vec<Run>>,
     /// Old numbers of what is gone, or was something else.
     pub(crate) left: Vec<usize>,
     /// New numbers of what came, or is something else.
     pub(crate) new: Vec<usize>,
     is_new: Vec<bool>,
     /// How many there are now.
+    count: usize,
+}
+
+/// Things that stay one behind the other: where the first stood and stands, and how many they are.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Run {
+    was: usize,
+    is: usize,
     count: usize,
 }
 
@@ -63,7 +71,7 @@ impl Difference {
 }
 
 impl Renumbered {
-    pub(crate) fn of(moved: Option<Vec<Option<usize>>>, left: Vec<usize>, new: Vec<usize>, count: usize) -> Self {
+    pub(crate) fn of(moved: Option<Vec<Run>>, left: Vec<usize>, new: Vec<usize>, count: usize) -> Self {
         let mut is_new = vec![false; count];
         new.iter().filter(|id| **id < count).for_each(|id| is_new[*id] = true);
         Self { moved, left, new, is_new, count }
@@ -83,8 +91,26 @@ impl Renumbered {
     pub(crate) fn now(&self, id: usize) -> Option<usize> {
         match &self.moved {
             None => Some(id).filter(|id| *id < self.count),
-            Some(moved) => moved.get(id).copied().flatten(),
+            Some(runs) => {
+                let run = runs.get(runs.partition_point(|r| r.was <= id).checked_sub(1)?)?;
+                Some(run.is + id - run.was).filter(|now| *now < run.is + run.count)
+            }
         }
+    }
+
+    /// Puts each thing where its new number is, and an empty one where a new thing is.
+    pub(crate) fn place<T: Clone>(&self, things: &mut Vec<T>, count: usize, empty: &T) {
+        if let Some(runs) = &self.moved {
+            let mut old = std::mem::replace(things, Vec::with_capacity(count)).into_iter();
+            let mut at = 0;
+            for run in runs {
+                old.by_ref().take(run.was - at).for_each(drop);
+                things.resize(run.is, empty.clone());
+                things.extend(old.by_ref().take(run.count));
+                at = run.was + run.count;
+            }
+        }
+        things.resize(count, empty.clone());
     }
 
     fn came(&mut self, id: usize) {
@@ -121,7 +147,7 @@ fn named<T: PartialEq>(before: &BTreeMap<Name, T>, after: &BTreeMap<Name, T>) ->
             found.came(id);
         }
     }
-    found.moved = told(moved, after.len());
+    found.moved = told(&moved, after.len());
     found
 }
 
@@ -167,7 +193,7 @@ fn listed(before: &[Flow], after: &[Flow]) -> Option<Renumbered> {
     new.filter(|id| !stays.contains(id)).for_each(|id| found.came(id));
     found.left.sort_unstable();
     found.new.sort_unstable();
-    found.moved = told(moved, after.len());
+    found.moved = told(&moved, after.len());
     Some(found)
 }
 
@@ -225,11 +251,21 @@ fn run<'f>(count: usize, at: impl Fn(usize) -> (&'f Flow, &'f Flow) + Sync) -> S
     all
 }
 
-fn told(moved: Vec<Option<usize>>, count: usize) -> Option<Vec<Option<usize>>> {
-    // What came behind all others, or went from there, leaves the others their numbers.
-    let keeps = |(old, now): (usize, &Option<usize>)| *now == Some(old) || now.is_none() && old >= count;
-    let same = moved.iter().enumerate().all(keeps);
-    (!same).then_some(moved)
+/// In runs; none where what came behind all others, or went from there, leaves the others their numbers.
+fn told(moved: &[Option<usize>], count: usize) -> Option<Vec<Run>> {
+    let mut runs: Vec<Run> = Vec::new();
+    for (was, is) in moved.iter().enumerate().filter_map(|(was, is)| Some((was, (*is)?))) {
+        match runs.last_mut().filter(|run| (run.was + run.count, run.is + run.count) == (was, is)) {
+            Some(run) => run.count += 1,
+            None => runs.push(Run { was, is, count: 1 }),
+        }
+    }
+    let stay = match runs.as_slice() {
+        [] => 0,
+        [run] if (run.was, run.is) == (0, 0) => run.count,
+        _ => return Some(runs),
+    };
+    (stay != moved.len().min(count)).then_some(runs)
 }
 
 #[cfg(test)]

@@ -542,18 +542,6 @@ impl Renumbered {
             ids.retain_mut(|id| self.now(*id).map(|now| *id = now).is_some());
         }
     }
-
-    /// Puts each thing where its new number is, and an empty one where a new thing is. What stays keeps its order.
-    pub(crate) fn place<T: Clone>(&self, things: &mut Vec<T>, count: usize, empty: &T) {
-        if let Some(moved) = &self.moved {
-            let old = std::mem::replace(things, Vec::with_capacity(count));
-            for (thing, place) in old.into_iter().zip(moved).filter_map(|(thing, now)| Some((thing, (*now)?))) {
-                things.resize(place, empty.clone());
-                things.push(thing);
-            }
-        }
-        things.resize(count, empty.clone());
-    }
 }
 
 /// A word of `via` as text, however YAML read it: `1.2` is a number there.
