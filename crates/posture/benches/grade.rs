@@ -54,18 +54,21 @@ fn model(nodes: usize) -> Model {
     let flows = std::mem::take(&mut model.flows);
     let [call, save] = flows.as_slice() else { unreachable!() };
     let stores = nodes / 10;
+    // Each name once, as when a model is read.
+    let names = |kind: &str, count: usize| (0..count).map(|i| name(format!("{kind}-{i}"))).collect::<Vec<_>>();
+    let (store_names, service_names) = (names("store", stores), names("service", nodes - stores));
     for i in 0..stores {
         let mut node = store.clone();
         if i % 10 == 0 {
             node.at_rest = None;
         }
-        model.nodes.insert(name(format!("store-{i}")), node);
+        model.nodes.insert(store_names[i].clone(), node);
     }
     for i in 0..nodes - stores {
         let mut node = service.clone();
         let secret = name(format!("credential-{i}"));
         let mut datum = credential.clone();
-        datum.opens = vec![name(format!("store-{}", i % stores))];
+        datum.opens = vec![store_names[i % stores].clone()];
         model.data.insert(secret.clone(), datum);
         node.holds = vec![secret];
         if i % 100 == 0 {
@@ -73,19 +76,19 @@ fn model(nodes: usize) -> Model {
             node.port = Some(22);
             node.auth = Some(Auth::Key);
         }
-        model.nodes.insert(name(format!("service-{i}")), node);
+        model.nodes.insert(service_names[i].clone(), node);
         for j in 0..FLOWS_PER_SERVICE {
             if model.flows.len() == nodes * FLOWS_PER_NODE {
                 break;
             }
             let mut flow = if j == 0 { save.clone() } else { call.clone() };
             flow.id = name(format!("flow-{i}-{j}"));
-            flow.from = name(format!("service-{i}"));
+            flow.from = service_names[i].clone();
             // Near and far neighbours, the same in every run.
             let target = (i * 31 + j * j * 97 + 1) % (nodes - stores);
             flow.to = match j {
-                0 => name(format!("store-{}", i % stores)),
-                _ => name(format!("service-{target}")),
+                0 => store_names[i % stores].clone(),
+                _ => service_names[target].clone(),
             };
             if (i + j) % 10 == 0 {
                 flow.via.words.insert("tls".to_owned(), "none".into());

@@ -94,7 +94,7 @@ pub(crate) fn reference(
     let text = p.text(item, &format!("the name of a {what}"))?;
     if known.contains(text) {
         // A declared name that is no DNS label was reported where it is declared.
-        return Name::try_from(text.to_owned()).ok();
+        return p.named(text);
     }
     let help = match closest(text, known.iter().copied()) {
         Some(near) => format!("did you mean `{near}`?"),

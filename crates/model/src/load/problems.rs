@@ -1,8 +1,8 @@
-//! Collects what is wrong: every report has a file, a place in it and a path in the model.
-use std::ops::Range;
+//! Collects what is wrong: every report has a file, a place in it and a path in the model. And the names that are read.
+use std::{collections::HashSet, ops::Range};
 
 use super::{DIAGNOSTICS_MAX, read::Item};
-use crate::{Diagnostic, Severity, SourceFile};
+use crate::{Diagnostic, Name, Severity, SourceFile};
 
 /// A place in a file.
 #[derive(Clone, Debug)]
@@ -23,11 +23,14 @@ pub(crate) struct Problems<'a> {
     found: Vec<Diagnostic>,
     errors: usize,
     left_out: usize,
+    /// Each name once, however often it is written: a model says most of them many times.
+    names: HashSet<Name>,
 }
 
 impl<'a> Problems<'a> {
     pub(crate) fn new(files: &'a [SourceFile]) -> Self {
-        Self { files, lines: vec![Vec::new(); files.len()], found: Vec::new(), errors: 0, left_out: 0 }
+        let lines = vec![Vec::new(); files.len()];
+        Self { files, lines, found: Vec::new(), errors: 0, left_out: 0, names: HashSet::new() }
     }
 
     /// Reports an error.
@@ -44,6 +47,16 @@ impl<'a> Problems<'a> {
     /// The text of a file; empty for one that is not there.
     pub(crate) fn source(&self, file: usize) -> &'a str {
         self.files.get(file).map_or("", |f| f.text.as_str())
+    }
+
+    /// A name; none where the text is no DNS label.
+    pub(crate) fn named(&mut self, text: &str) -> Option<Name> {
+        if let Some(known) = self.names.get(text) {
+            return Some(known.clone());
+        }
+        let name = Name::try_from(text.to_owned()).ok()?;
+        self.names.insert(name.clone());
+        Some(name)
     }
 
     /// How many errors there are.

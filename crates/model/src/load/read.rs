@@ -255,9 +255,9 @@ impl Problems<'_> {
 
     /// A DNS label whose text is already at hand, e.g. a key.
     pub(crate) fn name_at(&mut self, text: &str, what: &str, at: &At) -> Option<Name> {
-        match Name::try_from(text.to_owned()) {
-            Ok(name) => Some(name),
-            Err(_) => {
+        match self.named(text) {
+            Some(name) => Some(name),
+            None => {
                 let mended: String = text
                     .to_lowercase()
                     .chars()
