@@ -57,12 +57,12 @@ fn model(nodes: usize) -> Model {
     // Each name once, as when a model is read.
     let names = |kind: &str, count: usize| (0..count).map(|i| name(format!("{kind}-{i}"))).collect::<Vec<_>>();
     let (store_names, service_names) = (names("store", stores), names("service", nodes - stores));
-    for i in 0..stores {
+    for (i, name) in store_names.iter().enumerate() {
         let mut node = store.clone();
         if i % 10 == 0 {
             node.at_rest = None;
         }
-        model.nodes.insert(store_names[i].clone(), node);
+        model.nodes.insert(name.clone(), node);
     }
     for i in 0..nodes - stores {
         let mut node = service.clone();
