@@ -1,12 +1,13 @@
 //! From a model to its findings: every rule asked, consequences put to their causes, steps of attacks raised, waivers kept.
 //!
-//! What is asked of one thing is kept by that thing. After a change of the model only what it touched is asked again; what
-//! follows from what, and which paths there are, is put together anew from what is kept.
+//! What is asked of one thing is kept by that thing. After a change of the model only what it touched is asked again, and only
+//! what could have another cause then is put together again.
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, HashMap, HashSet},
 };
 
+use kept::{All, Kept, Slot};
 use model::{
     Model, Waiver,
     load::text::{Change, Text},
@@ -14,7 +15,7 @@ use model::{
 use time::Date;
 
 use crate::{
-    Attack, Consequence, Evidence, Finding, Path, RULES, Rule, Severity, Waived,
+    Attack, Consequence, Evidence, Finding, Path, RULES, Severity, Waived,
     closure::By,
     differ::Difference,
     glob,
@@ -54,8 +55,8 @@ pub(crate) enum Paths {
     Always,
 }
 
-/// Where a finding stands in the list: worst first, then by id, then by rule and what it was asked of.
-type Rank = (Reverse<Severity>, String, usize, u64);
+/// Where a finding stands in the list: worst first, then by id, of several with one id in the order found.
+type Rank = (Reverse<Severity>, String, usize);
 
 /// A model that was graded, without the model: what the next one is graded from.
 #[derive(Default)]
@@ -63,45 +64,38 @@ pub(crate) struct Graded {
     links: Links,
     steps: Option<Steps>,
     walked: Option<Walked>,
-    /// By rule, then by what it was asked of.
-    found: Vec<BTreeMap<Option<Anchor>, Vec<Kept>>>,
-    next: u64,
-    /// What has a higher number was not yet compared with the waivers.
-    accepted: u64,
+    found: All,
+    /// What rules found by looking at what all others found, and where it stands.
+    late: Vec<Late>,
+    late_ranks: Vec<Rank>,
     /// In order.
     pub(crate) findings: BTreeMap<Rank, Finding>,
     waivers: Vec<Waiver>,
-    places: HashMap<u64, Place>,
-    round: u64,
     pub(crate) paths: Vec<Path>,
 }
 
-/// What a rule found, and a number that nothing else has.
-struct Kept {
-    number: u64,
-    found: Found,
-    /// Whether a waiver accepts it by itself.
-    waived: bool,
-}
-
-/// Where a finding stands, and what it was made from.
-struct Place {
-    rank: Rank,
-    made: Made,
-    /// When it was last made, or left as it was.
-    round: u64,
-}
+/// What a rule found, with its number.
+type Late = (usize, Found);
 
 /// What a finding is made from, as far as it can change while what the rule found stays.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Made {
-    /// What follows from it.
-    also: Vec<u64>,
+struct Made {
+    /// How many with the same id come before it.
+    twins: usize,
+    /// What follows from it, each with its number: another one may have its slot now.
+    also: Vec<(Slot, u64)>,
     /// The worst of it and what follows from it.
     worst: Option<Severity>,
     raised: Option<String>,
     paths: Vec<String>,
     more: usize,
+}
+
+impl Made {
+    /// The same on no path of an attack.
+    fn unraised(&self) -> Self {
+        Self { twins: self.twins, also: self.also.clone(), worst: self.worst, ..Self::default() }
+    }
 }
 
 impl Graded {
@@ -116,15 +110,14 @@ impl Graded {
         let mut delta = Delta::default();
         if difference.is_none() {
             delta.gone = std::mem::take(&mut self.findings).into_values().collect();
-            *self = Self { next: self.next, accepted: self.next, ..Self::default() };
-            self.found.resize_with(RULES.len(), BTreeMap::new);
+            *self = Self { found: All::new(), ..Self::default() };
         }
         let difference = difference.unwrap_or_else(|| Difference::all(input.model));
         let touched = self.links.follow(input.model, &difference);
         let mut view = View::of(input.model, std::mem::take(&mut self.links));
         self.ask(&mut view, input.today, &difference, &touched);
         let waivers = self.accept(input);
-        let wanted = paths == Paths::Always || all(&self.found).any(|(_, kept)| !kept.found.lets.is_empty());
+        let wanted = paths == Paths::Always || !self.found.lets.is_empty();
         self.steps = match self.steps.take() {
             Some(mut steps) => {
                 if steps.follow(&view, &difference, &touched) {
@@ -157,8 +150,8 @@ impl Graded {
 
     /// Asks the rules of what was touched.
     fn ask(&mut self, view: &mut View<'_>, today: Date, difference: &Difference, touched: &Touched) {
-        for (rule, kept) in RULES.iter().zip(&mut self.found) {
-            renumber(kept, difference);
+        self.found.renumber(difference);
+        for (number, rule) in RULES.iter().enumerate() {
             let (nodes, data, flows) = match rule.check {
                 Check::Nodes(_) => (&touched.nodes[..], &[][..], &[][..]),
                 Check::Data(_) => (&[][..], &touched.data[..], &[][..]),
@@ -170,13 +163,14 @@ impl Graded {
             let anchors = anchors.chain(data.iter().map(|d| Anchor::Datum(*d)));
             match rule.check {
                 Check::Nodes(check) | Check::Data(check) | Check::Flows(check) | Check::FlowsAndNodes(check) => {
-                    for anchor in anchors {
+                    let answers = anchors.map(|anchor| {
                         view.subject = Some(anchor);
-                        keep(kept, &mut self.next, Some(anchor), check(view, today));
-                    }
+                        (view.subject, check(view, today))
+                    });
+                    self.found.keep(number, answers);
                     view.subject = None;
                 }
-                Check::Model(check) => keep(kept, &mut self.next, None, check(view, today)),
+                Check::Model(check) => self.found.keep(number, [(None, check(view, today))].into_iter()),
                 Check::Findings(_) => {}
             }
         }
@@ -186,12 +180,14 @@ impl Graded {
     fn accept(&mut self, input: Input<'_>) -> bool {
         let holding: Vec<Waiver> = input.model.waivers.iter().filter(|w| w.until >= input.today).cloned().collect();
         let others = std::mem::replace(&mut self.waivers, holding) != self.waivers;
-        for (rule, kept) in self.found.iter_mut().enumerate() {
-            for one in kept.values_mut().flatten().filter(|k| others || k.number > self.accepted) {
-                one.waived = waiver(&self.waivers, &id(RULES[rule], &one.found)).is_some();
+        let waived = |kept: &mut Kept| kept.waived = waiver(&self.waivers, &kept.id()).is_some();
+        if others {
+            self.found.iter_mut().for_each(waived);
+        } else if !self.waivers.is_empty() {
+            for slot in self.found.came().to_vec() {
+                self.found.get_mut(slot).into_iter().for_each(waived);
             }
         }
-        self.accepted = self.next;
         others
     }
 
@@ -204,92 +200,113 @@ impl Graded {
         waivers: bool,
         delta: &mut Delta,
     ) {
-        let all: Vec<(usize, &Kept)> = all(&self.found).collect();
-        let (mut roots, ids) = caused(&all);
-        let mut stale: Vec<(usize, Found)> = Vec::new();
-        let is_found = |pattern: &str| match pattern.split_once('@').filter(|_| !pattern.contains('*')) {
-            Some(id) => ids.contains_key(&id),
-            None => ids.keys().any(|(rule, subject)| glob::matches(pattern, &format!("{rule}@{subject}"))),
+        let (gone, tied) = self.found.settle(waivers);
+        let gone = gone.into_iter().filter_map(|kept| kept.place);
+        delta.gone.extend(gone.filter_map(|(rank, _)| self.findings.remove(&rank)));
+        let others = self.others(view, raising, waivers, &tied);
+        for (slot, _) in &others {
+            if let Some((rank, _)) = self.found.get_mut(*slot).and_then(|kept| kept.place.take()) {
+                delta.gone.extend(self.findings.remove(&rank));
+            }
+        }
+        // The text may have moved below what stays.
+        for kept in self.found.iter().filter(|_| input.text.is_some()) {
+            if let Some(finding) = kept.place.as_ref().and_then(|(rank, _)| self.findings.get_mut(rank)) {
+                finding.evidence = evidence(&kept.found, input.text);
+            }
+        }
+        for (slot, made) in others {
+            let (Some(kept), Some(made)) = (self.found.get(slot), made) else { continue };
+            let finding = self.finding(kept, &made, input.text);
+            let rank = (Reverse(finding.severity), finding.id.clone(), made.twins);
+            delta.new.push(finding.clone());
+            self.findings.insert(rank.clone(), finding);
+            if let Some(kept) = self.found.get_mut(slot) {
+                kept.place = Some((rank, made));
+            }
+        }
+        self.look_at_findings(view, input, waivers, delta);
+    }
+
+    /// Which findings are others than before, and what each is made from; nothing where it now follows from another one.
+    fn others(
+        &self,
+        view: &View<'_>,
+        raising: &Raising<'_>,
+        waivers: bool,
+        tied: &[Slot],
+    ) -> Vec<(Slot, Option<Made>)> {
+        let all: Vec<&Kept> = tied.iter().filter_map(|slot| self.found.get(*slot)).collect();
+        let made = |kept: &Kept, Root { twins, also }: Root| {
+            // What follows is no less bad for standing below its cause; what somebody answers for is answered for.
+            let open = also.iter().map(|at| all[*at]).filter(|k| k.waived == kept.waived).map(|k| k.found.severity);
+            let worst = open.chain([kept.found.severity]).max();
+            Made { twins, also: also.iter().map(|at| (tied[*at], all[*at].number)).collect(), worst, ..Made::default() }
         };
+        let roots = caused(&all, self.found.ties()).into_iter().zip(&all);
+        let mut others: Vec<(Slot, Option<Made>)> =
+            tied.iter().zip(roots).map(|(slot, (root, kept))| (*slot, root.map(|root| made(kept, root)))).collect();
+        // What lets something happen is as bad as the paths of today.
+        let mut lets = self.found.lets.clone();
+        for slot in tied {
+            lets.remove(slot);
+        }
+        let before = |slot: Slot| self.found.get(slot)?.place.as_ref().map(|(_, made)| made);
+        others.extend(lets.into_iter().map(|slot| (slot, before(slot).map(Made::unraised))));
+        for (slot, made) in &mut others {
+            let (Some(kept), Some(made)) = (self.found.get(*slot), made) else { continue };
+            if let Some(by) = kept.found.lets.iter().find(|by| raising.takes(by)) {
+                raising.raise(view, *by, made);
+            }
+        }
+        others.retain(|(slot, made)| waivers || before(*slot) != made.as_ref());
+        others
+    }
+
+    /// A finding from what it is made from.
+    fn finding(&self, kept: &Kept, made: &Made, text: Option<&Text>) -> Finding {
+        let also: Vec<&Kept> = made.also.iter().filter_map(|(slot, _)| self.found.get(*slot)).collect();
+        let found = &kept.found;
+        let mut finding = placed(kept.rule, found, text);
+        finding.also = also.iter().map(|k| Consequence { id: k.id(), why: k.found.why.clone() }).collect();
+        // What mends the others of a group belongs to the mend of the one that stands for them.
+        let of_group = also.iter().filter(|k| kept.group.is_some() && k.group == kept.group);
+        let mut known: HashSet<Change> = finding.fix.changes.iter().cloned().collect();
+        let more = of_group.flat_map(|k| &k.found.fix.changes).filter(|c| known.insert((*c).clone()));
+        finding.fix.changes.extend(more.cloned());
+        finding.severity = made.worst.unwrap_or(finding.severity);
+        if made.raised.is_some() {
+            finding.raised = made.raised.clone().filter(|_| finding.severity.raised() > finding.severity);
+            finding.severity = finding.severity.raised();
+            (finding.paths, finding.more_paths) = (made.paths.clone(), made.more);
+        }
+        waive(&self.waivers, &mut finding);
+        finding
+    }
+
+    /// Asks the rules that look at what all others found.
+    fn look_at_findings(&mut self, view: &View<'_>, input: Input<'_>, waivers: bool, delta: &mut Delta) {
+        let is_found = |pattern: &str| self.found.is_found(pattern);
+        let mut late: Vec<Late> = Vec::new();
         for (rule, of) in RULES.iter().enumerate() {
             if let Check::Findings(check) = of.check {
-                stale.extend(check(view, input.today, &is_found).into_iter().map(|f| (rule, f)));
+                late.extend(check(view, input.today, &is_found).into_iter().map(|found| (rule, found)));
             }
         }
-        let mut made: Vec<(usize, u64, Made)> = Vec::with_capacity(all.len());
-        for (at, (rule, kept)) in all.iter().enumerate() {
-            let Some(also) = roots.get_mut(at).and_then(Option::take) else { continue };
-            let also: Vec<&Kept> = also.iter().filter_map(|at| all.get(*at).map(|(_, k)| *k)).collect();
-            // What follows is no less bad for standing below its cause; what somebody answers for is answered for.
-            let open = also.iter().filter(|k| k.waived == kept.waived).map(|k| k.found.severity);
-            let worst = open.chain([kept.found.severity]).max();
-            let mut one = Made { also: also.iter().map(|k| k.number).collect(), worst, ..Made::default() };
-            if let Some(by) = kept.found.lets.iter().find(|by| raising.takes(by)) {
-                raising.raise(view, *by, &mut one);
-            }
-            made.push((*rule, kept.number, one));
+        if !waivers && input.text.is_none() && late == self.late {
+            return;
         }
-        let by_number: HashMap<u64, (usize, &Found)> =
-            all.iter().map(|(rule, k)| (k.number, (*rule, &k.found))).collect();
-        let mut findings = std::mem::take(&mut self.findings);
-        let mut places = std::mem::take(&mut self.places);
-        self.round += 1;
-        let round = self.round;
-        for (rule, number, one) in made {
-            let Some((_, found)) = by_number.get(&number) else { continue };
-            if let Some(place) = places.get_mut(&number) {
-                if !waivers && place.made == one {
-                    place.round = round;
-                    if let Some(finding) = input.text.and_then(|_| findings.get_mut(&place.rank)) {
-                        finding.evidence = evidence(found, input.text);
-                    }
-                    continue;
-                }
-                delta.gone.extend(findings.remove(&place.rank));
-            }
-            let also = one
-                .also
-                .iter()
-                .filter_map(|n| by_number.get(n))
-                .map(|(rule, f)| Consequence { id: id(RULES[*rule], f), why: f.why.clone() });
-            let mut finding = placed(RULES[rule], found, also.collect(), input.text);
-            // What mends the others of a group belongs to the mend of the one that stands for them.
-            let of_group = one.also.iter().filter_map(|n| by_number.get(n));
-            let of_group = of_group.filter(|(other, f)| *other == rule && f.group.is_some() && f.group == found.group);
-            let mut known: HashSet<Change> = finding.fix.changes.iter().cloned().collect();
-            let more = of_group.flat_map(|(_, f)| &f.fix.changes).filter(|c| known.insert((*c).clone()));
-            finding.fix.changes.extend(more.cloned());
-            finding.severity = one.worst.unwrap_or(finding.severity);
-            if one.raised.is_some() {
-                finding.raised = one.raised.clone().filter(|_| finding.severity.raised() > finding.severity);
-                finding.severity = finding.severity.raised();
-                (finding.paths, finding.more_paths) = (one.paths.clone(), one.more);
-            }
+        let mut ranks = Vec::with_capacity(late.len());
+        delta.gone.extend(self.late_ranks.iter().filter_map(|rank| self.findings.remove(rank)));
+        for (twins, (rule, found)) in late.iter().enumerate() {
+            let mut finding = placed(*rule, found, input.text);
             waive(&self.waivers, &mut finding);
-            let rank = (Reverse(finding.severity), finding.id.clone(), rule, number);
+            let rank = (Reverse(finding.severity), finding.id.clone(), twins);
             delta.new.push(finding.clone());
-            places.insert(number, Place { rank: rank.clone(), made: one, round });
-            findings.insert(rank, finding);
+            self.findings.insert(rank.clone(), finding);
+            ranks.push(rank);
         }
-        let mut next = self.next;
-        for (rule, found) in stale {
-            let mut finding = placed(RULES[rule], &found, Vec::new(), input.text);
-            waive(&self.waivers, &mut finding);
-            next += 1;
-            let rank = (Reverse(finding.severity), finding.id.clone(), rule, next);
-            delta.new.push(finding.clone());
-            places.insert(next, Place { rank: rank.clone(), made: Made::default(), round });
-            findings.insert(rank, finding);
-        }
-        places.retain(|_, place| {
-            let stays = place.round == round;
-            if !stays {
-                delta.gone.extend(findings.remove(&place.rank));
-            }
-            stays
-        });
-        drop(by_number);
-        (self.next, self.findings, self.places) = (next, findings, places);
+        (self.late, self.late_ranks) = (late, ranks);
     }
 }
 
@@ -361,90 +378,49 @@ impl<'p> Raising<'p> {
     }
 }
 
-/// Everything that was found, in order.
-fn all(found: &[BTreeMap<Option<Anchor>, Vec<Kept>>]) -> impl Iterator<Item = (usize, &Kept)> {
-    found.iter().enumerate().flat_map(|(rule, kept)| kept.values().flatten().map(move |k| (rule, k)))
+/// What stands for itself and for all that follows from it.
+struct Root {
+    /// How many with the same id come before it.
+    twins: usize,
+    /// In order.
+    also: Vec<usize>,
 }
 
-fn renumber(kept: &mut BTreeMap<Option<Anchor>, Vec<Kept>>, difference: &Difference) {
-    let Difference { nodes, data, flows } = difference;
-    if [nodes, data, flows].iter().all(|r| r.moved.is_none()) {
-        let gone = flows.gone().map(Anchor::Flow).chain(nodes.gone().map(Anchor::Node));
-        gone.chain(data.gone().map(Anchor::Datum)).for_each(|anchor| drop(kept.remove(&Some(anchor))));
-        return;
+/// Of each root what follows from it, none for what is no root. Whoever accepts one of several findings of one rule has not
+/// accepted the others: those that a waiver covers and those that none covers stand apart. Nor has he accepted what is worse
+/// than what the waiver names.
+fn caused(all: &[&Kept], ties: usize) -> Vec<Option<Root>> {
+    // The last of what was found with an id.
+    let mut last: Vec<Option<usize>> = vec![None; ties];
+    let mut twins = Vec::with_capacity(all.len());
+    for (at, kept) in all.iter().enumerate() {
+        let before = last[kept.own].replace(at);
+        twins.push(before.map_or(0, |before| twins[before] + 1));
     }
-    let now = |anchor: Anchor| {
-        Some(match anchor {
-            Anchor::Datum(id) => Anchor::Datum(data.now(id)?),
-            Anchor::Flow(id) => Anchor::Flow(flows.now(id)?),
-            Anchor::Node(id) => Anchor::Node(nodes.now(id)?),
-        })
+    let cause = |(at, kept): (usize, &&Kept)| {
+        let apart = |root: usize| all[root].rule == kept.rule && all[root].waived != kept.waived;
+        let mut follows = kept.follows.iter().filter_map(|tie| last[*tie]);
+        follows.find(|root| *root != at && !apart(*root))
     };
-    *kept = std::mem::take(kept)
-        .into_iter()
-        .filter_map(|(anchor, mut all)| {
-            for one in &mut all {
-                // A step of which something is gone belongs to a thing that is asked again.
-                one.found.lets = one.found.lets.iter().filter_map(|by| by.renumbered(difference)).collect();
-            }
-            Some((anchor.map_or(Some(None), |a| now(a).map(Some))?, all))
-        })
-        .collect();
-}
-
-/// Keeps what was found; what was found before keeps its number.
-fn keep(kept: &mut BTreeMap<Option<Anchor>, Vec<Kept>>, next: &mut u64, anchor: Option<Anchor>, found: Vec<Found>) {
-    if found.is_empty() {
-        kept.remove(&anchor);
-        return;
-    }
-    let before = kept.entry(anchor).or_default();
-    let mut old = std::mem::take(before).into_iter().map(Some).collect::<Vec<_>>();
-    for found in found {
-        let same = old.iter_mut().find(|k| k.as_ref().is_some_and(|k| k.found == found)).and_then(Option::take);
-        before.push(same.unwrap_or_else(|| {
-            *next += 1;
-            Kept { number: *next, found, waived: false }
-        }));
-    }
-}
-
-/// The last of what was found with an id.
-type Ids<'f> = HashMap<(&'static str, &'f str), usize>;
-
-/// Of each root what follows from it, none for what is no root; and the place of each id. Whoever accepts one of several
-/// findings of one rule has not accepted the others: those that a waiver covers and those that none covers stand apart. Nor
-/// has he accepted what is worse than what the waiver names.
-fn caused<'f>(all: &[(usize, &'f Kept)]) -> (Vec<Option<Vec<usize>>>, Ids<'f>) {
-    let own = |(rule, kept): &(usize, &'f Kept)| (RULES[*rule].id, kept.found.subject.as_str());
-    let ids: Ids<'f> = all.iter().map(own).zip(0..).collect();
-    let cause = |at: usize| {
-        let (rule, kept) = all[at];
-        let apart = |root: usize| all[root].0 == rule && all[root].1.waived != kept.waived;
-        let follows =
-            kept.found.follows.iter().filter_map(|(rule, subject)| ids.get(&(*rule, subject.as_str())).copied());
-        follows.into_iter().find(|root| *root != at && !apart(*root))
-    };
-    let causes: Vec<Option<usize>> = (0..all.len()).map(cause).collect();
-    let mut groups: HashMap<(usize, &str, bool), usize> = HashMap::new();
+    let causes: Vec<Option<usize>> = all.iter().enumerate().map(cause).collect();
+    let mut groups: Vec<[Option<usize>; 2]> = vec![[None; 2]; ties];
     // What has another cause stands for nothing.
-    for (at, (rule, kept)) in all.iter().enumerate().filter(|(at, _)| causes[*at].is_none()) {
-        if let Some(group) = &kept.found.group {
-            let first = groups.entry((*rule, group, kept.waived)).or_insert(at);
-            if kept.found.severity > all[*first].1.found.severity {
+    for (at, kept) in all.iter().enumerate().filter(|(at, _)| causes[*at].is_none()) {
+        if let Some(group) = kept.group {
+            let first = groups[group][usize::from(kept.waived)].get_or_insert(at);
+            if kept.found.severity > all[*first].found.severity {
                 *first = at;
             }
         }
     }
-    let parent = |at: usize| {
-        let (rule, kept) = all[at];
-        let group = || groups.get(&(rule, kept.found.group.as_deref()?, kept.waived)).copied();
+    let parent = |(at, kept): (usize, &&Kept)| {
+        let group = || groups[kept.group?][usize::from(kept.waived)];
         causes[at].or_else(group).filter(|root| *root != at)
     };
-    let parents: Vec<Option<usize>> = (0..all.len()).map(parent).collect();
-    let mut also: Vec<Option<Vec<usize>>> = vec![None; all.len()];
+    let parents: Vec<Option<usize>> = all.iter().enumerate().map(parent).collect();
+    let mut roots: Vec<Option<Root>> = Vec::with_capacity(all.len());
     let mut followers: Vec<(usize, usize)> = Vec::new();
-    for (at, of_its_own) in also.iter_mut().enumerate() {
+    for (at, of) in all.iter().enumerate() {
         let mut root = at;
         // A circle would be a mistake of the rules; the bound turns it into a finding too many.
         for _ in 0..RULES.len() {
@@ -453,24 +429,24 @@ fn caused<'f>(all: &[(usize, &'f Kept)]) -> (Vec<Option<Vec<usize>>>, Ids<'f>) {
                 None => break,
             }
         }
-        let (of, by) = (&all[at].1, &all[root].1);
+        let by = all[root];
         let worse = of.waived != by.waived && of.found.severity > by.found.severity;
-        if root == at || parents[root].is_some() || worse {
-            *of_its_own = Some(Vec::new());
-        } else {
+        let alone = root == at || parents[root].is_some() || worse;
+        roots.push(alone.then(|| Root { twins: twins[at], also: Vec::new() }));
+        if !alone {
             followers.push((root, at));
         }
     }
     for (root, at) in followers {
-        if let Some(also) = &mut also[root] {
-            also.push(at);
+        if let Some(root) = &mut roots[root] {
+            root.also.push(at);
         }
     }
-    (also, ids)
+    roots
 }
 
-fn id(rule: &Rule, found: &Found) -> String {
-    format!("{}@{}", rule.id, found.subject)
+fn id(rule: usize, found: &Found) -> String {
+    format!("{}@{}", RULES[rule].id, found.subject)
 }
 
 fn evidence(found: &Found, text: Option<&Text>) -> Vec<Evidence> {
@@ -486,14 +462,14 @@ fn evidence(found: &Found, text: Option<&Text>) -> Vec<Evidence> {
     evidence
 }
 
-fn placed(rule: &Rule, found: &Found, also: Vec<Consequence>, text: Option<&Text>) -> Finding {
+fn placed(rule: usize, found: &Found, text: Option<&Text>) -> Finding {
     Finding {
         id: id(rule, found),
         severity: found.severity,
         why: found.why.clone(),
         fix: found.fix.clone(),
-        also,
-        controls: rule.controls.to_vec(),
+        also: Vec::new(),
+        controls: RULES[rule].controls.to_vec(),
         evidence: evidence(found, text),
         raised: None,
         paths: Vec::new(),
@@ -538,5 +514,6 @@ fn step(view: &View<'_>, by: By) -> String {
     }
 }
 
+mod kept;
 #[cfg(test)]
 mod tests;

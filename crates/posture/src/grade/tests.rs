@@ -2,7 +2,7 @@
 use model::{SourceFile, load::text::Text};
 use time::{Date, macros::date};
 
-use super::{Input, grade};
+use super::{Graded, Input, Paths, grade};
 use crate::{Finding, Severity};
 
 const TODAY: Date = date!(2026 - 11 - 22);
@@ -396,4 +396,26 @@ flows:
     for more in ["", typed] {
         assert_eq!(one(&findings(&model(more), TODAY), "static-secret@password").severity, Severity::Medium);
     }
+}
+
+/// A session lasts as long as a process: what is found no more leaves nothing behind.
+#[test]
+fn nothing_grows_while_findings_come_and_go() {
+    let model = |text: &str| {
+        let text = format!("ward: 1\nmodel: example\n{}", text.trim_start());
+        model::load(&[SourceFile { name: "ward.yaml".to_owned(), text }]).model.unwrap()
+    };
+    let written = passwords("");
+    let models =
+        [("1.3", "none"), ("zone: inside, auth", "zone: inside, at_rest: kms, auth"), ("a-password", "d-password")];
+    let models = models.map(|(now, then)| model(&written.replace(now, then)));
+    let mut graded = Graded::default();
+    let mut sizes = Vec::new();
+    let mut before = None;
+    for now in models.iter().cycle().take(3 * models.len()) {
+        graded.follow(before, Input { model: now, text: None, today: TODAY }, Paths::Always);
+        sizes.push((graded.found.iter().count(), graded.found.ties()));
+        before = Some(now);
+    }
+    assert_eq!(sizes[3..6], sizes[6..9], "{sizes:?}");
 }

@@ -296,6 +296,32 @@ fn with(mut all: Vec<Finding>, delta: Delta) -> Vec<Finding> {
     sorted(all)
 }
 
+/// Two findings of one flow have one id; they stand in the order in which they are found, whichever of them changed last.
+#[test]
+fn of_several_with_one_id_the_order_is_the_one_of_scratch() {
+    let text = text(
+        "
+zones: { inside: {} }
+data:
+  asked: { class: secret, ttl: 1h, opens: [vault] }
+  other: { class: secret, ttl: 1h, opens: [vault] }
+  told: { class: secret, ttl: 1h, opens: [vault] }
+nodes:
+  web: { kind: service, zone: inside, logs: true }
+  orders: { kind: service, zone: inside, logs: true }
+  vault: { kind: store, zone: inside, auth: token, at_rest: kms, logs: true }
+flows:
+  - { id: place, from: web, to: orders, carries: [told], returns: [asked], via: { mtls: true } }
+",
+    );
+    let mut session = Session::new(Arc::new(model(&text)), None, TODAY);
+    let mut next = (**session.model()).clone();
+    next.flows[0].returns.push(name("other"));
+    session.next(Arc::new(next), None);
+    let twins = session.findings().filter(|f| f.id == "secret-in-flow@place").count();
+    assert_eq!((twins, said(&session)), (2, said(&Session::new(Arc::clone(session.model()), None, TODAY))));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
