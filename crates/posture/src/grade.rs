@@ -24,6 +24,7 @@ use crate::{
     rule::{Check, Found},
     steps::Steps,
     view::{Anchor, View, class_word},
+    ways::Weaknesses,
 };
 
 /// Most paths that a finding names.
@@ -347,12 +348,12 @@ impl Delta {
 /// Which steps somebody outside takes, and on which paths.
 #[derive(Default)]
 struct Raising<'p> {
-    taken: Option<&'p HashSet<By>>,
+    taken: Option<&'p Weaknesses>,
     paths: HashMap<By, Vec<&'p str>>,
 }
 
 impl<'p> Raising<'p> {
-    fn new(paths: &'p [Path], taken: &'p HashSet<By>) -> Self {
+    fn new(paths: &'p [Path], taken: &'p Weaknesses) -> Self {
         let mut by: HashMap<By, Vec<&str>> = HashMap::new();
         for path in paths {
             // Only what a finding can let happen is looked for.

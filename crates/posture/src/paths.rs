@@ -20,7 +20,7 @@ use crate::{
     steps::{Marks, Reached, StepId, Steps},
     technique,
     view::{View, class_word},
-    ways::{WayId, Ways},
+    ways::{WayId, Ways, Weaknesses},
 };
 
 /// Most ways to one thing that are kept, those found first.
@@ -104,7 +104,7 @@ pub(crate) struct Walked {
     attackers: Vec<Attacker>,
     of: Vec<Trodden>,
     /// The weaknesses that all attackers together use.
-    pub(crate) taken: HashSet<By>,
+    pub(crate) taken: Weaknesses,
     worth: Worth,
 }
 
@@ -128,41 +128,43 @@ struct Shown {
     steps: Vec<StepId>,
 }
 
-/// What paths look at beside the steps: what each node and datum is worth, and where requests come in.
-#[derive(Default)]
+/// What paths look at beside the steps: what each thing that is reached is worth, and where requests come in.
 struct Worth {
-    nodes: Vec<(Class, bool, bool)>,
-    data: Vec<Class>,
-    entrances: Vec<Option<usize>>,
+    /// Of each fact at which a path may end, where anybody comes there.
+    ends: Vec<Option<(Class, bool)>>,
+    /// Of each node whether requests from outside come in there, and where those come in that pass it.
+    entrances: Vec<(bool, Option<usize>)>,
 }
 
 impl Worth {
-    /// Brings it to the model as it is now; whether it is another one.
+    fn new(attack: &Attack<'_>, of: &[Trodden]) -> Self {
+        let steps = &attack.steps;
+        let is_had = |fact: usize| of.iter().any(|of| of.reached.is_had(fact));
+        let ends = steps.ends().map(|f| is_had(f).then(|| attack.worth(steps.numbers.fact(f)))).collect();
+        Self { ends, entrances: Self::entrances(steps).collect() }
+    }
+
+    /// Brings it to the model as it is now, with the same steps; whether it is another one.
     fn follow(&mut self, attack: &Attack<'_>, touched: &Touched) -> bool {
-        let view = &attack.view;
-        let node = |n: usize| {
-            let of = view.node(n).node;
-            (attack.class(Fact::Control(n)), of.admin, attack.steps.around.enters(n))
-        };
-        if self.nodes.len() != view.nodes.len() || self.data.len() != view.data.len() {
-            self.nodes = (0..view.nodes.len()).map(node).collect();
-            self.data = (0..view.data.len()).map(|d| view.class(d)).collect();
-            self.entrances.clone_from(&attack.steps.around.entrances);
-            return true;
+        let steps = &attack.steps;
+        let mut others = false;
+        let nodes = touched.nodes.iter().map(|n| Fact::Control(*n));
+        for fact in nodes.chain(touched.data.iter().map(|d| Fact::Hold(*d))) {
+            let end = steps.numbers.of(fact) - steps.ends().start;
+            if let Some(Some(before)) = self.ends.get_mut(end) {
+                let now = attack.worth(fact);
+                others |= std::mem::replace(before, now) != now;
+            }
         }
-        let mut others = self.entrances != attack.steps.around.entrances;
-        if others {
-            self.entrances.clone_from(&attack.steps.around.entrances);
-        }
-        for id in touched.nodes.iter().copied() {
-            let now = node(id);
-            others |= std::mem::replace(&mut self.nodes[id], now) != now;
-        }
-        for id in touched.data.iter().copied() {
-            let now = view.class(id);
-            others |= std::mem::replace(&mut self.data[id], now) != now;
+        if !Self::entrances(steps).eq(self.entrances.iter().copied()) {
+            self.entrances = Self::entrances(steps).collect();
+            others = true;
         }
         others
+    }
+
+    fn entrances(steps: &Steps) -> impl Iterator<Item = (bool, Option<usize>)> {
+        steps.around.entrances.iter().enumerate().map(|(node, entrance)| (steps.around.enters(node), *entrance))
     }
 }
 
@@ -196,21 +198,15 @@ impl<'m> Attack<'m> {
     ) -> (Walked, Vec<Path>) {
         let asked = Asked::outside(&self.view);
         let kept = before.filter(|b| b.attackers == asked.attackers);
-        let mut walked = kept.unwrap_or_else(|| {
-            let of = asked.attackers.iter().map(|a| Trodden { reached: self.steps.walk(&a.given, true), found: None });
-            let of: Vec<Trodden> = of.collect();
-            let taken = match of.as_slice() {
-                [one] => self.steps.weaknesses(&one.reached),
-                _ => {
-                    let given: Vec<Fact> = asked.attackers.iter().flat_map(|a| a.given.iter().copied()).collect();
-                    self.steps.weaknesses(&self.steps.walk(&given, true))
+        let mut walked = match kept {
+            Some(mut walked) => {
+                if walked.worth.follow(self, touched) {
+                    walked.of.iter_mut().for_each(|of| of.found = None);
                 }
-            };
-            Walked { attackers: asked.attackers.clone(), of, taken, worth: Worth::default() }
-        });
-        if walked.worth.follow(self, touched) {
-            walked.of.iter_mut().for_each(|of| of.found = None);
-        }
+                walked
+            }
+            None => self.walked(&asked),
+        };
         for (attacker, of) in asked.attackers.iter().zip(&mut walked.of) {
             match &mut of.found {
                 Some(found) => {
@@ -226,6 +222,20 @@ impl<'m> Attack<'m> {
         let found: Vec<&Found> = walked.of.iter().filter_map(|of| of.found.as_ref()).collect();
         let paths = self.merge(&found, text);
         (walked, paths)
+    }
+
+    fn walked(&self, asked: &Asked) -> Walked {
+        let of = asked.attackers.iter().map(|a| Trodden { reached: self.steps.walk(&a.given, true), found: None });
+        let of: Vec<Trodden> = of.collect();
+        let taken = match of.as_slice() {
+            [one] => self.steps.weaknesses(&one.reached),
+            _ => {
+                let given: Vec<Fact> = asked.attackers.iter().flat_map(|a| a.given.iter().copied()).collect();
+                self.steps.weaknesses(&self.steps.walk(&given, true))
+            }
+        };
+        let worth = Worth::new(self, &of);
+        Walked { attackers: asked.attackers.clone(), of, taken, worth }
     }
 
     /// The paths that answer a question: by class, then those that need fewest assumptions, then the shortest. With the text of
@@ -346,14 +356,18 @@ impl<'m> Attack<'m> {
         let entrances = &self.steps.around.entrances;
         let mut entrance: Vec<usize> = (0..self.view.nodes.len()).collect();
         let mut found: Vec<Option<Entry>> = Vec::new();
-        let mut to: HashMap<Fact, Vec<usize>> = HashMap::new();
+        // The entries of each target, by the number of the target.
+        let mut entries: Vec<Vec<usize>> = Vec::new();
+        let mut targets: Vec<Option<usize>> = vec![None; numbers.count()];
         for id in &reached.taken {
             let step = self.steps.step(*id);
             let number = numbers.of(step.fact);
-            let mut way = none;
-            for fact in step.from.iter().flatten() {
-                way = ways.union(way, of[numbers.of(*fact)]);
+            let is_first = reached.first(number) == Some(*id);
+            if is_first && asked.is_target(&self.view, step.fact) {
+                targets[number] = Some(entries.len());
+                entries.push(Vec::new());
             }
+            let entries = targets[number].and_then(|at| entries.get_mut(at));
             let weakness = match step.by {
                 By::Exploit(node) => {
                     let entered = entrance[node];
@@ -362,32 +376,44 @@ impl<'m> Attack<'m> {
                 }
                 by => technique::is_weakness(by).then_some(by),
             };
+            // With a weakness that nothing else needs it takes the place of none: where there are enough, it is one too many.
+            let is_new = weakness.is_some_and(|w| !ways.knows(w));
+            let is_wanted = entries.as_ref().is_some_and(|all| all.len() < WAYS_MAX || !is_new);
+            if !is_first && !is_wanted {
+                continue;
+            }
+            let mut way = none;
+            for fact in step.from.iter().flatten() {
+                way = ways.union(way, of[numbers.of(*fact)]);
+            }
             if let Some(weakness) = weakness {
                 let one = ways.one(weakness);
                 way = ways.union(way, one);
             }
-            if reached.first(number) == Some(*id) {
+            if is_first {
                 of[number] = way;
-                if let (Fact::Reach(node), By::Forwarded(flow)) = (step.fact, step.by) {
-                    entrance[node] = entrance[self.view.flow(flow).from];
+                if let (Fact::Reach(node), By::Forwarded(_), [Some(Fact::Reach(from)), _]) =
+                    (step.fact, step.by, step.from)
+                {
+                    entrance[node] = entrance[from];
                 }
             }
-            if reached.is_given(number) || !asked.is_target(&self.view, step.fact) {
+            let Some(entries) = entries else { continue };
+            let way_of = |found: &[Option<Entry>], at: usize| found.get(at).and_then(|e| e.map(|e| e.way));
+            if entries.iter().filter_map(|at| way_of(&found, *at)).any(|w| ways.is_within(w, way)) {
                 continue;
             }
-            let all = to.entry(step.fact).or_default();
-            let more = |at: &usize| found.get(*at).and_then(|e: &Option<Entry>| e.map(|e| e.way));
-            if all.iter().filter_map(more).any(|w| ways.is_within(w, way)) {
-                continue;
-            }
-            let (gone, kept): (Vec<usize>, Vec<usize>) =
-                all.iter().partition(|at| more(at).is_some_and(|w| ways.is_within(way, w)));
-            *all = kept;
-            if all.len() < WAYS_MAX {
-                all.push(found.len());
+            entries.retain(|at| {
+                let more = way_of(&found, *at).is_some_and(|w| ways.is_within(way, w));
+                if more {
+                    found[*at] = None;
+                }
+                !more
+            });
+            if entries.len() < WAYS_MAX {
+                entries.push(found.len());
                 found.push(Some(Entry { fact: step.fact, way, step: *id }));
             }
-            gone.into_iter().for_each(|at| found[at] = None);
         }
         found.into_iter().flatten().collect()
     }
@@ -438,7 +464,7 @@ impl<'m> Attack<'m> {
                 _ => {}
             }
         }
-        let is_had = |fact: &Fact| reached.first(numbers.of(*fact)).is_some() || reached.is_given(numbers.of(*fact));
+        let is_had = |fact: &Fact| reached.is_had(numbers.of(*fact));
         let opened = secrets.iter().filter(|(secret, _)| !marks.has(numbers.of(Fact::Hold(**secret)))).flat_map(
             |(secret, had)| {
                 let next = self.steps.needing(numbers.of(Fact::Hold(*secret)));
@@ -460,6 +486,11 @@ impl<'m> Attack<'m> {
         steps.push(secret);
         marks.set(numbers.of(self.steps.step(secret).fact));
         reached.up_to(&self.steps, open, marks, steps);
+    }
+
+    /// What somebody gains who comes there: how much it matters, and whether he administers.
+    fn worth(&self, fact: Fact) -> (Class, bool) {
+        (self.class(fact), matches!(fact, Fact::Control(node) if self.view.node(node).node.admin))
     }
 
     fn class(&self, fact: Fact) -> Class {

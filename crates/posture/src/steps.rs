@@ -1,6 +1,9 @@
 //! Every step that a diagram lets an attacker take, worked out once, so that asking who gets where is a walk over numbers:
 //! from outside, from one node, with something assumed. The steps are those of `closure`; this only walks them.
-use std::collections::{HashSet, VecDeque};
+use std::{
+    collections::{HashSet, VecDeque},
+    ops::Range,
+};
 
 use crate::{
     closure::{By, Draw, Fact, Numbers, Step, Surroundings},
@@ -9,6 +12,7 @@ use crate::{
     links::Touched,
     technique::is_weakness,
     view::{FlowId, View},
+    ways::Weaknesses,
 };
 
 /// No fact.
@@ -41,7 +45,8 @@ pub(crate) struct StepId {
 /// Who gets where from a start.
 pub(crate) struct Reached {
     /// Steps that can be taken, premises before what follows from them; of several to one fact the shortest first, and those
-    /// that need no assumption before all others.
+    /// that need no assumption before all others. To that at which no path ends only the first, and those that use a weakness:
+    /// all others say nothing, and are by far the most.
     pub(crate) taken: Vec<StepId>,
     /// The first step to each fact.
     first: Vec<Option<StepId>>,
@@ -136,6 +141,7 @@ impl Steps {
         let mut reached = Reached { taken: Vec::new(), first: vec![None; count], given: vec![false; count] };
         let (mut known, mut done) = (vec![false; count], vec![false; count]);
         let (mut queue, mut later) = (VecDeque::new(), Vec::new());
+        let ends = self.ends();
         let mut numbers: Vec<usize> = given.iter().map(|f| self.numbers.of(*f)).collect();
         numbers.sort_unstable();
         numbers.dedup();
@@ -156,7 +162,7 @@ impl Steps {
                     match step.by.is_assumed() {
                         true if put_off => later.push(id),
                         true if !assuming => {}
-                        _ => self.take(id, &mut known, &mut queue, &mut reached),
+                        _ => take(id, step, &ends, &mut known, &mut queue, &mut reached),
                     }
                 }
             }
@@ -165,23 +171,22 @@ impl Steps {
             }
             put_off = false;
             for id in std::mem::take(&mut later) {
-                self.take(id, &mut known, &mut queue, &mut reached);
+                take(id, self.numbered(id), &ends, &mut known, &mut queue, &mut reached);
             }
         }
     }
 
-    fn take(&self, id: StepId, known: &mut [bool], queue: &mut VecDeque<usize>, reached: &mut Reached) {
-        let fact = self.numbered(id).fact as usize;
-        reached.taken.push(id);
-        if !std::mem::replace(&mut known[fact], true) {
-            reached.first[fact] = Some(id);
-            queue.push_back(fact);
-        }
+    /// The facts at which a path may end: a node is controlled, a datum is had.
+    pub(crate) fn ends(&self) -> Range<usize> {
+        self.numbers.of(Fact::Control(0))..self.numbers.of(Fact::Administer(0))
     }
 
     /// The weaknesses that are used.
-    pub(crate) fn weaknesses(&self, reached: &Reached) -> HashSet<By> {
-        reached.taken.iter().map(|id| self.numbered(*id).by).filter(|by| is_weakness(*by)).collect()
+    pub(crate) fn weaknesses(&self, reached: &Reached) -> Weaknesses {
+        // First counted, so that the set need not grow.
+        let used: Vec<By> =
+            reached.taken.iter().map(|id| self.numbered(*id).by).filter(|by| is_weakness(*by)).collect();
+        used.into_iter().collect()
     }
 
     /// Everything that follows without an assumption; costs what is found and no more.
@@ -234,6 +239,25 @@ fn merge(view: &View<'_>, list: &mut Vec<Numbered>, new: Vec<Numbered>, is_kept:
     merged.extend_from_slice(rest);
     *list = merged;
     true
+}
+
+fn take(
+    id: StepId,
+    step: &Numbered,
+    ends: &Range<usize>,
+    known: &mut [bool],
+    queue: &mut VecDeque<usize>,
+    reached: &mut Reached,
+) {
+    let fact = step.fact as usize;
+    let first = !std::mem::replace(&mut known[fact], true);
+    if first {
+        reached.first[fact] = Some(id);
+        queue.push_back(fact);
+    }
+    if first || ends.contains(&fact) || is_weakness(step.by) {
+        reached.taken.push(id);
+    }
 }
 
 /// Whether it is another one.
@@ -309,6 +333,11 @@ impl Reached {
 
     pub(crate) fn is_given(&self, fact: usize) -> bool {
         self.given.get(fact) == Some(&true)
+    }
+
+    /// Whether it is given, or follows.
+    pub(crate) fn is_had(&self, fact: usize) -> bool {
+        self.first(fact).is_some() || self.is_given(fact)
     }
 
     /// The first steps to what a step needs, then the step itself; facts in `seen` are taken as had already.

@@ -1,8 +1,51 @@
 //! Essential ways: the weaknesses that a derivation needs, as sets. Of the derivations of one thing only those count whose
 //! weaknesses are not more than another's, so that a thousand detours are one way.
-use std::collections::HashMap;
+use std::{
+    collections::{HashMap, HashSet},
+    hash::{BuildHasherDefault, Hasher},
+};
 
 use crate::closure::By;
+
+/// Weaknesses, each once.
+pub(crate) type Weaknesses = HashSet<By, BuildHasherDefault<Mixed>>;
+
+type Known<K, V> = HashMap<K, V, BuildHasherDefault<Mixed>>;
+
+/// Hashes what is made of small numbers that nobody chooses, in a fraction of the time that a hash against chosen ones takes.
+#[derive(Default)]
+pub(crate) struct Mixed(u64);
+
+impl Mixed {
+    fn mix(&mut self, number: u64) {
+        self.0 = (self.0.rotate_left(5) ^ number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+}
+
+impl Hasher for Mixed {
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            self.mix(chunk.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte)));
+        }
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        self.mix(u64::from(number));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.mix(number);
+    }
+
+    fn write_usize(&mut self, number: usize) {
+        self.mix(number as u64);
+    }
+
+    // A product is mixed in its high bits only; a table looks at the low ones as well.
+    fn finish(&self) -> u64 {
+        self.0 ^ self.0 >> 32
+    }
+}
 
 /// A set of weaknesses by its place among the sets.
 pub(crate) type WayId = u32;
@@ -11,10 +54,10 @@ pub(crate) type WayId = u32;
 #[derive(Default)]
 pub(crate) struct Ways {
     sets: Vec<Vec<u32>>,
-    ids: HashMap<Vec<u32>, WayId>,
-    unions: HashMap<(WayId, WayId), WayId>,
+    ids: Known<Vec<u32>, WayId>,
+    unions: Known<(WayId, WayId), WayId>,
     weaknesses: Vec<By>,
-    numbers: HashMap<By, u32>,
+    numbers: Known<By, u32>,
 }
 
 impl Ways {
@@ -31,6 +74,11 @@ impl Ways {
             self.weaknesses.push(weakness);
         }
         self.id(vec![number])
+    }
+
+    /// Whether any set may have it.
+    pub(crate) fn knows(&self, weakness: By) -> bool {
+        self.numbers.contains_key(&weakness)
     }
 
     /// Both.
