@@ -185,6 +185,10 @@ impl All {
         let before = std::mem::take(&mut self.asked[rule]);
         let (mut now, mut copied, mut at) = (Vec::new(), 0, 0);
         for (anchor, found) in answers {
+            // Most things lack nothing, and never did.
+            if found.is_empty() && at == before.len() {
+                continue;
+            }
             at += before[at..].partition_point(|(a, _)| *a < anchor);
             let old = &before[at..];
             let old = &old[..old.iter().take_while(|(a, _)| *a == anchor).count()];
@@ -197,7 +201,11 @@ impl All {
             let mut old: Vec<Slot> = old.iter().map(|(_, slot)| *slot).collect();
             for found in found {
                 let same = old.iter().position(|slot| self.get(*slot).is_some_and(|k| k.found == found));
-                now.push((anchor, same.map_or_else(|| self.add(rule, found.clone()), |same| old.remove(same))));
+                let slot = match same {
+                    Some(same) => old.remove(same),
+                    None => self.add(rule, found),
+                };
+                now.push((anchor, slot));
             }
             for slot in old {
                 self.gone.extend(self.kept[slot].take().map(|kept| (slot, kept)));
