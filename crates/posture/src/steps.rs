@@ -27,12 +27,80 @@ pub(crate) struct Steps {
     needing: Vec<Vec<Numbered>>,
 }
 
-/// A step in numbers of facts.
+/// A step in numbers of facts. There are many of them, and to look at them is what walking costs: so each is small.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Numbered {
     fact: u32,
     from: [u32; 2],
-    by: By,
+    of: [u32; 2],
+    kind: Kind,
+}
+
+/// The variants of `By`, and what they are about apart from them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Given,
+    Lies,
+    Exposed,
+    Party,
+    Flow,
+    Forwarded,
+    Open,
+    Inside,
+    Moved,
+    Administered,
+    Forged,
+    Runs,
+    Opened,
+    Exploit,
+    Login,
+    Sniffed,
+}
+
+impl Numbered {
+    fn new(fact: u32, from: [u32; 2], by: By) -> Self {
+        let (kind, a, b) = match by {
+            By::Given => (Kind::Given, 0, 0),
+            By::Lies => (Kind::Lies, 0, 0),
+            By::Exposed(zone, node) => (Kind::Exposed, zone, node),
+            By::Party(flow) => (Kind::Party, flow, 0),
+            By::Flow(flow) => (Kind::Flow, flow, 0),
+            By::Forwarded(flow) => (Kind::Forwarded, flow, 0),
+            By::Open(node) => (Kind::Open, node, 0),
+            By::Inside(node) => (Kind::Inside, node, 0),
+            By::Moved(flow) => (Kind::Moved, flow, 0),
+            By::Administered(node) => (Kind::Administered, node, 0),
+            By::Forged(node) => (Kind::Forged, node, 0),
+            By::Runs(flow) => (Kind::Runs, flow, 0),
+            By::Opened(datum, node) => (Kind::Opened, datum, node),
+            By::Exploit(node) => (Kind::Exploit, node, 0),
+            By::Login(node) => (Kind::Login, node, 0),
+            By::Sniffed(flow) => (Kind::Sniffed, flow, 0),
+        };
+        Self { fact, from, of: [number(a), number(b)], kind }
+    }
+
+    fn by(&self) -> By {
+        let [a, b] = self.of.map(|id| id as usize);
+        match self.kind {
+            Kind::Given => By::Given,
+            Kind::Lies => By::Lies,
+            Kind::Exposed => By::Exposed(a, b),
+            Kind::Party => By::Party(a),
+            Kind::Flow => By::Flow(a),
+            Kind::Forwarded => By::Forwarded(a),
+            Kind::Open => By::Open(a),
+            Kind::Inside => By::Inside(a),
+            Kind::Moved => By::Moved(a),
+            Kind::Administered => By::Administered(a),
+            Kind::Forged => By::Forged(a),
+            Kind::Runs => By::Runs(a),
+            Kind::Opened => By::Opened(a, b),
+            Kind::Exploit => By::Exploit(a),
+            Kind::Login => By::Login(a),
+            Kind::Sniffed => By::Sniffed(a),
+        }
+    }
 }
 
 /// A step by a fact that it needs and its place among those that need it.
@@ -89,8 +157,8 @@ impl Steps {
                 let Some(place) = moved.get_mut(now(number(fact)) as usize) else { continue };
                 // A step of which something is gone is one that is drawn again below.
                 steps.retain_mut(|step| {
-                    let Some(by) = step.by.renumbered(difference) else { return false };
-                    *step = Numbered { fact: now(step.fact), from: step.from.map(now), by };
+                    let Some(by) = step.by().renumbered(difference) else { return false };
+                    *step = Numbered::new(now(step.fact), step.from.map(now), by);
                     step.fact != NONE
                 });
                 *place = steps;
@@ -102,7 +170,10 @@ impl Steps {
         for fact in (0..numbers.zones).flat_map(|z| [Fact::Stand(z), Fact::Administer(z)]) {
             let fact = numbers.of(fact);
             let now = needing(view, &mut draw, fact);
-            let is_kept = |step: &Numbered| !(step.by == By::Lies || touched.is_of(step.by) || is_gone(view, step.by));
+            let is_kept = |step: &Numbered| {
+                let by = step.by();
+                !(by == By::Lies || touched.is_of(by) || is_gone(view, by))
+            };
             others |= merge(view, &mut self.needing[fact], now, is_kept);
         }
         let nodes = touched.nodes.iter().chain(&entered).flat_map(|n| [Fact::Reach(*n), Fact::Control(*n)]);
@@ -117,7 +188,7 @@ impl Steps {
     pub(crate) fn step(&self, id: StepId) -> Step {
         let step = self.needing[id.of as usize][id.at as usize];
         let fact = |number: u32| (number != NONE).then(|| self.numbers.fact(number as usize));
-        Step { fact: self.numbers.fact(step.fact as usize), by: step.by, from: step.from.map(fact) }
+        Step { fact: self.numbers.fact(step.fact as usize), by: step.by(), from: step.from.map(fact) }
     }
 
     #[cfg(test)]
@@ -159,7 +230,7 @@ impl Steps {
                         continue;
                     }
                     let id = StepId { of: number(fact), at };
-                    match step.by.is_assumed() {
+                    match step.by().is_assumed() {
                         true if put_off => later.push(id),
                         true if !assuming => {}
                         _ => take(id, step, &ends, &mut known, &mut queue, &mut reached),
@@ -185,7 +256,7 @@ impl Steps {
     pub(crate) fn weaknesses(&self, reached: &Reached) -> Weaknesses {
         // First counted, so that the set need not grow.
         let used: Vec<By> =
-            reached.taken.iter().map(|id| self.numbered(*id).by).filter(|by| is_weakness(*by)).collect();
+            reached.taken.iter().map(|id| self.numbered(*id).by()).filter(|by| is_weakness(*by)).collect();
         used.into_iter().collect()
     }
 
@@ -201,7 +272,7 @@ impl Steps {
             done.set(fact);
             for step in &self.needing[fact] {
                 let ready = step.from.iter().all(|f| *f == NONE || done.has(*f as usize));
-                if ready && !step.by.is_assumed() {
+                if ready && !step.by().is_assumed() {
                     let next = step.fact as usize;
                     if !known.has(next) {
                         known.set(next);
@@ -255,7 +326,7 @@ fn take(
         reached.first[fact] = Some(id);
         queue.push_back(fact);
     }
-    if first || ends.contains(&fact) || is_weakness(step.by) {
+    if first || ends.contains(&fact) || is_weakness(step.by()) {
         reached.taken.push(id);
     }
 }
@@ -273,13 +344,13 @@ fn needing(view: &View<'_>, draw: &mut Draw<'_, '_>, fact: usize) -> Vec<Numbere
     let id = |fact: Fact| number(numbers.of(fact));
     let steps = draw.needing(numbers.fact(fact)).iter();
     let mut steps: Vec<Numbered> =
-        steps.map(|s| Numbered { fact: id(s.fact), from: s.from.map(|f| f.map_or(NONE, id)), by: s.by }).collect();
+        steps.map(|s| Numbered::new(id(s.fact), s.from.map(|f| f.map_or(NONE, id)), s.by)).collect();
     steps.sort_by_cached_key(|s| order(view, s));
     steps
 }
 
 fn order<'m>(view: &View<'m>, step: &Numbered) -> (u32, (u8, &'m str, usize, usize), [u32; 2]) {
-    (step.fact, key(view, step.by), step.from)
+    (step.fact, key(view, step.by()), step.from)
 }
 
 /// Which of several steps to one fact goes first: by kind, then by name.
