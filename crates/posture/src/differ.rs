@@ -88,6 +88,7 @@ impl Renumbered {
     }
 
     /// The number now of what had this one.
+    #[inline]
     pub(crate) fn now(&self, id: usize) -> Option<usize> {
         match &self.moved {
             None => Some(id).filter(|id| *id < self.count),

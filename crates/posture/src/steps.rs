@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     closure::{By, Draw, Fact, Numbers, Step, Surroundings},
-    differ::Difference,
+    differ::{Difference, Renumbered},
     entry::asks_for_token,
     links::Touched,
     technique::is_weakness,
@@ -80,6 +80,24 @@ impl Numbered {
         Self { fact, from, of: [number(a), number(b)], kind }
     }
 
+    /// What it is about after a difference; none where that is gone.
+    fn of_now(&self, difference: &Difference) -> Option<[u32; 2]> {
+        let Difference { nodes, data, flows } = difference;
+        let [a, b] = self.of;
+        let now = |all: &Renumbered, id: u32| all.now(id as usize).map(number);
+        Some(match self.kind {
+            Kind::Given | Kind::Lies => self.of,
+            Kind::Party | Kind::Flow | Kind::Forwarded | Kind::Moved | Kind::Runs | Kind::Sniffed => {
+                [now(flows, a)?, b]
+            }
+            Kind::Open | Kind::Inside | Kind::Administered | Kind::Forged | Kind::Exploit | Kind::Login => {
+                [now(nodes, a)?, b]
+            }
+            Kind::Exposed => [a, now(nodes, b)?],
+            Kind::Opened => [now(data, a)?, now(nodes, b)?],
+        })
+    }
+
     fn by(&self) -> By {
         let [a, b] = self.of.map(|id| id as usize);
         match self.kind {
@@ -148,22 +166,7 @@ impl Steps {
         let moved = [&difference.nodes, &difference.data, &difference.flows].iter().any(|r| r.moved.is_some());
         let renumbered = moved || before != numbers;
         if renumbered {
-            let now: Vec<u32> = (0..before.count())
-                .map(|f| before.fact(f).renumbered(difference).map_or(NONE, |f| number(numbers.of(f))))
-                .collect();
-            let now = |fact: u32| now.get(fact as usize).copied().unwrap_or(NONE);
-            let mut moved = vec![Vec::new(); numbers.count()];
-            for (fact, mut steps) in std::mem::take(&mut self.needing).into_iter().enumerate() {
-                let Some(place) = moved.get_mut(now(number(fact)) as usize) else { continue };
-                // A step of which something is gone is one that is drawn again below.
-                steps.retain_mut(|step| {
-                    let Some(by) = step.by().renumbered(difference) else { return false };
-                    *step = Numbered::new(now(step.fact), step.from.map(now), by);
-                    step.fact != NONE
-                });
-                *place = steps;
-            }
-            self.needing = moved;
+            self.renumber(numbers, difference);
         }
         self.numbers = numbers;
         let mut others = false;
@@ -183,6 +186,41 @@ impl Steps {
             others |= replace(&mut self.needing[fact], needing(view, &mut draw, fact));
         }
         others || renumbered
+    }
+
+    /// Gives every step its new numbers. One of which something is gone goes: it is drawn again, or never.
+    fn renumber(&mut self, numbers: Numbers, difference: &Difference) {
+        let before = self.numbers;
+        let now: Vec<u32> = (0..before.count())
+            .map(|f| before.fact(f).renumbered(difference).map_or(NONE, |f| number(numbers.of(f))))
+            .collect();
+        let is_same = before == numbers && now.iter().zip(0..).all(|(now, fact)| *now == fact);
+        let now = |fact: u32| now.get(fact as usize).copied().unwrap_or(NONE);
+        for steps in &mut self.needing {
+            let mut gone = false;
+            for step in steps.iter_mut() {
+                let of = step.of_now(difference);
+                gone |= of.is_none();
+                step.of = of.unwrap_or([NONE; 2]);
+                if !is_same {
+                    step.fact = now(step.fact);
+                    step.from = step.from.map(now);
+                    gone |= step.fact == NONE;
+                }
+            }
+            if gone {
+                steps.retain(|step| step.fact != NONE && step.of != [NONE; 2]);
+            }
+        }
+        if !is_same {
+            let mut moved = vec![Vec::new(); numbers.count()];
+            for (steps, fact) in std::mem::take(&mut self.needing).into_iter().zip(0..) {
+                if let Some(place) = moved.get_mut(now(fact) as usize) {
+                    *place = steps;
+                }
+            }
+            self.needing = moved;
+        }
     }
 
     pub(crate) fn step(&self, id: StepId) -> Step {
