@@ -142,6 +142,10 @@ pub(crate) struct Numbers {
 }
 
 impl Numbers {
+    pub(crate) fn new(view: &View<'_>) -> Self {
+        Self { zones: view.model.zones.len(), nodes: view.nodes.len(), data: view.data.len() }
+    }
+
     pub(crate) fn of(self, fact: Fact) -> usize {
         match fact {
             Fact::Stand(zone) => zone,
@@ -560,7 +564,7 @@ impl<'v, 'm> Run<'v, 'm> {
             around.parties[flow].iter().for_each(|z| parties[*z].push(flow));
             around.wires[flow].iter().for_each(|z| wires[*z].push(flow));
         }
-        let numbers = Numbers { zones: zones.len(), nodes: view.nodes.len(), data: view.data.len() };
+        let numbers = Numbers::new(view);
         Self {
             view,
             around,
