@@ -8,6 +8,10 @@ use crate::{
     istio::{AuthorizationPolicy, RequestAuthentication},
 };
 
+mod words;
+
+pub use words::Words;
+
 /// A whole, cross-checked model. Invariant: every reference by name resolves; made only by `load`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Model {
@@ -406,7 +410,7 @@ pub struct Via {
     /// Whether a token is needed; absent is what the party proves itself with.
     pub jwt: Option<TokenNeed>,
     /// The remaining words, as written: auth, tls, mtls, ssh, local, transform, region.
-    pub words: BTreeMap<String, serde_json::Value>,
+    pub words: Words,
 }
 
 impl Via {

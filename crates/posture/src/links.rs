@@ -504,7 +504,7 @@ fn in_order(list: &mut [usize]) {
 
 /// Whether a flow has a word about how the caller proves who it is.
 fn says_proof(flow: &Flow) -> bool {
-    flow.via.jwt.is_some() || ["auth", "mtls", "ssh"].iter().any(|w| flow.via.words.contains_key(*w))
+    flow.via.jwt.is_some() || ["auth", "mtls", "ssh"].iter().any(|w| flow.via.words.contains_key(w))
 }
 
 impl FlowLinks {

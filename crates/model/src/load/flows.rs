@@ -9,7 +9,7 @@ use super::{
     tokens,
 };
 use crate::{
-    Audit, Drill, Emergency, Flow, Invariant, Name, PolicyTest, Via, Waiver,
+    Audit, Drill, Emergency, Flow, Invariant, Name, PolicyTest, Via, Waiver, Words,
     allow::{AllowEntry, METHODS, PathPattern},
     closest,
 };
@@ -131,9 +131,9 @@ fn limit(p: &mut Problems<'_>, item: &Item<'_>) -> Option<String> {
 }
 
 /// The words that Ward reads and describes, or does not enforce yet: their shape is checked, their value kept.
-fn words(p: &mut Problems<'_>, fields: &Fields<'_>) -> BTreeMap<String, serde_json::Value> {
+fn words(p: &mut Problems<'_>, fields: &Fields<'_>) -> Words {
     let versions = ["true", "false", "none", "1.0", "1.1", "1.2", "1.3"].map(|v| (v, ()));
-    let mut all = BTreeMap::new();
+    let mut all = Words::default();
     for key in ["auth", "tls", "mtls", "ssh", "local", "transform", "region", "cors"] {
         let Some(item) = fields.get(key) else { continue };
         let good = match key {
