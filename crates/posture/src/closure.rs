@@ -157,6 +157,15 @@ impl Numbers {
         }
     }
 
+    /// Whether there is what a fact is about.
+    pub(crate) fn has(self, fact: Fact) -> bool {
+        match fact {
+            Fact::Stand(zone) | Fact::Administer(zone) => zone < self.zones,
+            Fact::Reach(node) | Fact::Control(node) => node < self.nodes,
+            Fact::Hold(datum) | Fact::Forge(datum) => datum < self.data,
+        }
+    }
+
     /// The fact with a number.
     pub(crate) fn fact(self, number: usize) -> Fact {
         let (reach, control) = (self.zones, self.zones + self.nodes);
@@ -338,20 +347,22 @@ impl Surroundings {
     pub(crate) fn new(view: &View<'_>) -> Self {
         let mut found = Self::default();
         found.place(view, &Difference::all(view.model));
-        found.look(view, 0..view.flows.len(), 0..view.nodes.len());
+        found.look(view, 0..view.flows.len(), 0..view.nodes.len(), &mut Vec::new());
         found.entrances = found.entered(view);
         found
     }
 
-    /// Brings them from the model before the difference to the one after it; the nodes that have another entrance now.
-    pub(crate) fn follow(&mut self, view: &View<'_>, difference: &Difference, touched: &Touched) -> Vec<NodeId> {
+    /// Brings them from the model before the difference to the one after it; the facts from which other steps may lead now,
+    /// beside those of what was touched.
+    pub(crate) fn follow(&mut self, view: &View<'_>, difference: &Difference, touched: &Touched) -> Vec<Fact> {
+        let mut facts = Vec::new();
         let Difference { nodes, data, flows } = difference;
         let gone = |flow: &&FlowId| flows.now(**flow).is_none();
         let is_onward = |flow: &FlowId| self.onward.get(*flow).is_some_and(Option::is_some);
         let mut others = nodes.moved.is_some() || self.gates.len() != view.nodes.len();
         others |= flows.left.iter().filter(gone).any(is_onward);
         for flow in flows.gone() {
-            self.pass(flow, Passes::Never);
+            self.pass(flow, Passes::Never, &mut facts);
         }
         self.place(view, difference);
         if [nodes, data, flows].iter().any(|r| r.moved.is_some()) {
@@ -367,9 +378,9 @@ impl Surroundings {
             let now = |[from, to]: [NodeId; 2]| Some([nodes.now(from)?, nodes.now(to)?]);
             self.onward.iter_mut().for_each(|ends| *ends = ends.and_then(now));
         }
-        others |= self.look(view, touched.flows.iter().copied(), touched.nodes.iter().copied());
+        others |= self.look(view, touched.flows.iter().copied(), touched.nodes.iter().copied(), &mut facts);
         if !others {
-            return Vec::new();
+            return facts;
         }
         let mut before = std::mem::take(&mut self.entrances);
         nodes.place(&mut before, view.nodes.len(), &None);
@@ -378,7 +389,8 @@ impl Surroundings {
         }
         self.entrances = self.entered(view);
         let changed = before.iter().zip(&self.entrances).enumerate().filter(|(_, (a, b))| a != b);
-        changed.map(|(node, _)| node).collect()
+        facts.extend(changed.map(|(node, _)| Fact::Reach(node)));
+        facts
     }
 
     fn place(&mut self, view: &View<'_>, difference: &Difference) {
@@ -391,11 +403,12 @@ impl Surroundings {
         difference.nodes.place(&mut self.gates, nodes, &Gate::default());
     }
 
-    /// For whom a flow passes requests on now.
-    fn pass(&mut self, flow: FlowId, now: Passes) {
+    /// For whom a flow passes requests on now. Adds the facts with which it does, or did before.
+    fn pass(&mut self, flow: FlowId, now: Passes, facts: &mut Vec<Fact>) {
         let Some(passes) = self.passes.get_mut(flow).filter(|before| **before != now) else { return };
         let before = std::mem::replace(passes, now);
         if let Passes::With(needs) = before {
+            facts.extend(&needs);
             for need in needs {
                 if let Entry::Occupied(mut with) = self.with.entry(need) {
                     with.get_mut().remove(&flow);
@@ -406,6 +419,7 @@ impl Surroundings {
             }
         }
         if let Passes::With(needs) = &self.passes[flow] {
+            facts.extend(needs);
             for need in needs {
                 self.with.entry(*need).or_default().insert(flow);
             }
@@ -423,6 +437,7 @@ impl Surroundings {
         view: &View<'_>,
         flows: impl Iterator<Item = FlowId>,
         nodes: impl Iterator<Item = NodeId>,
+        facts: &mut Vec<Fact>,
     ) -> bool {
         let zones = zones(view);
         let mut others = false;
@@ -430,7 +445,7 @@ impl Surroundings {
             let (of, now) = (view.flow(flow), passes(view, flow));
             let onward = (now != Passes::Never).then_some([of.from, of.to]);
             others |= std::mem::replace(&mut self.onward[flow], onward) != onward;
-            self.pass(flow, now);
+            self.pass(flow, now, facts);
             self.wires[flow] = match readable(view, flow).next() {
                 None => Vec::new(),
                 Some(_) => passed(view, of).iter().filter_map(|z| zones.get(z.as_str()).copied()).collect(),

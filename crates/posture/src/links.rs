@@ -131,6 +131,8 @@ pub enum Transit {
 /// or a secret. No rule and no step looks farther from its subject.
 #[derive(Debug, Default)]
 pub(crate) struct Touched {
+    /// What changed, and what is linked to that: no step from a node looks farther.
+    pub(crate) near: Vec<NodeId>,
     pub(crate) nodes: Vec<NodeId>,
     pub(crate) data: Vec<DataId>,
     pub(crate) flows: Vec<FlowId>,
@@ -294,7 +296,7 @@ impl Links {
         if (before.transit, before.proof, before.record) != (said.transit, said.proof, said.record) {
             dirty_flows.extend(0..flow_count);
         }
-        self.touched(difference, &dirty_nodes, dirty_data, dirty_flows)
+        self.touched(difference, dirty_nodes, dirty_data, dirty_flows)
     }
 
     /// Takes what leaves out of the lists of what it was linked to. Numbers are those of before.
@@ -471,9 +473,10 @@ impl Links {
         flows.place(&mut self.flows, flow_count, &Box::new(flow));
     }
 
-    fn touched(&self, difference: &Difference, dirty: &Set, dirty_data: Set, mut flows: Set) -> Touched {
+    fn touched(&self, difference: &Difference, dirty: Set, dirty_data: Set, mut flows: Set) -> Touched {
         let (mut nodes, mut data) = (Set::new(self.nodes.len()), dirty_data);
-        for node in &dirty.all {
+        let near = dirty.sorted();
+        for node in &near {
             let of = &self.nodes[*node];
             nodes.add(*node);
             flows.extend(of.inbound.iter().chain(&of.outbound).copied());
@@ -491,7 +494,7 @@ impl Links {
         for datum in difference.data.new.iter().chain(&data.all.clone()) {
             data.extend(self.data[*datum].origin);
         }
-        Touched { nodes: nodes.sorted(), data: data.sorted(), flows: flows.sorted() }
+        Touched { near, nodes: nodes.sorted(), data: data.sorted(), flows: flows.sorted() }
     }
 }
 

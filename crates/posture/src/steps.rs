@@ -67,7 +67,7 @@ impl Steps {
         if difference.is_none() {
             return false;
         }
-        let entered = self.around.follow(view, difference, touched);
+        let facts = self.around.follow(view, difference, touched);
         let (before, numbers) = (self.numbers, Numbers::new(view));
         let moved = [&difference.nodes, &difference.data, &difference.flows].iter().any(|r| r.moved.is_some());
         let renumbered = moved || before != numbers;
@@ -86,9 +86,11 @@ impl Steps {
             };
             others |= merge(view, &mut self.needing[fact], now, is_kept);
         }
-        let nodes = touched.nodes.iter().chain(&entered).flat_map(|n| [Fact::Reach(*n), Fact::Control(*n)]);
+        let nodes = touched.near.iter().flat_map(|n| [Fact::Reach(*n), Fact::Control(*n)]);
         let data = touched.data.iter().flat_map(|d| [Fact::Hold(*d), Fact::Forge(*d)]);
-        for fact in nodes.chain(data) {
+        // What is gone has a fact no more.
+        let facts = facts.into_iter().filter(|f| numbers.has(*f));
+        for fact in nodes.chain(data).chain(facts) {
             let fact = numbers.of(fact);
             others |= replace(&mut self.needing[fact], needing(view, &mut draw, fact));
         }
