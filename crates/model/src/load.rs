@@ -2,7 +2,10 @@
 //!
 //! Three steps, none of which stops at the first mistake: `yaml` builds a tree with places, `nouns` and `flows` read the
 //! fields and references out of it, `meaning` asks what the whole says (DESIGN §2). Reading is pure: no file, no clock.
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use crate::{
     Diagnostic, Emergency, Model, Name, Severity, SourceFile, TrustDomain,
@@ -31,7 +34,7 @@ pub use yaml::{YAML_DEPTH_MAX, YAML_NODES_MAX};
 use problems::{At, Problems};
 use read::Item;
 use resources::Beside;
-use yaml::Yaml;
+use yaml::{Parsed, Yaml};
 
 /// Largest file of a model, in bytes.
 pub const FILE_BYTES_MAX: usize = 16 << 20;
@@ -78,12 +81,17 @@ struct Names<'y> {
 /// Reads the files of a model directory. The nouns are in `ward.yaml`; the other files, and further documents of
 /// `ward.yaml`, are standard resources. Everything wrong is reported at once.
 pub fn load(files: &[SourceFile]) -> Loaded {
+    load_known(files, |_| None)
+}
+
+/// The same where some of the files were parsed before.
+fn load_known<'y>(files: &[SourceFile], known: impl Fn(usize) -> Option<&'y Parsed>) -> Loaded {
     let mut p = Problems::new(files);
-    let parsed = parse_all(&mut p, files, FILES_MAX, FILE_BYTES_MAX);
+    let parsed = parse_all(&mut p, files, known, FILES_MAX, FILE_BYTES_MAX);
     let mut root: Option<Item<'_>> = None;
     let mut resources = Vec::new();
     for (file, (source, documents)) in files.iter().zip(&parsed).enumerate() {
-        for yaml in documents {
+        for yaml in documents.iter() {
             let item = Item { yaml, key: None, path: String::new(), file };
             if yaml.is_null() && yaml.span.is_empty() {
                 continue;
@@ -131,7 +139,7 @@ pub struct Documents {
 /// Reads standard resources that stand alone, where Istio's meaning holds and no flow limits them.
 pub fn load_documents(files: &[SourceFile]) -> Documents {
     let mut p = Problems::new(files);
-    let parsed = parse_all(&mut p, files, DOCUMENT_FILES_MAX, DOCUMENT_BYTES_MAX);
+    let parsed = parse_all(&mut p, files, |_| None, DOCUMENT_FILES_MAX, DOCUMENT_BYTES_MAX);
     let mut items = Vec::new();
     for (file, (source, documents)) in files.iter().zip(&parsed).enumerate() {
         for yaml in documents.iter().filter(|yaml| !(yaml.is_null() && yaml.span.is_empty())) {
@@ -159,7 +167,7 @@ pub fn policy_diagnostic(
     message: String,
     help: Option<String>,
 ) -> Diagnostic {
-    let parsed: Vec<Vec<Yaml>> = files.iter().map(|f| yaml::parse(&f.text).0).collect();
+    let parsed: Vec<Vec<Yaml>> = files.iter().map(|f| yaml::parse(&f.text).documents).collect();
     let items: Vec<Item<'_>> = parsed
         .iter()
         .enumerate()
@@ -197,7 +205,13 @@ fn no_model(help: String, found: bool) -> Diagnostic {
     }
 }
 
-fn parse_all(p: &mut Problems<'_>, files: &[SourceFile], files_max: usize, bytes_max: usize) -> Vec<Vec<Yaml>> {
+fn parse_all<'y>(
+    p: &mut Problems<'_>,
+    files: &[SourceFile],
+    known: impl Fn(usize) -> Option<&'y Parsed>,
+    files_max: usize,
+    bytes_max: usize,
+) -> Vec<Cow<'y, [Yaml]>> {
     let mut parsed = Vec::with_capacity(files.len());
     for (file, source) in files.iter().enumerate() {
         let at = At { file, span: 0..0, path: String::new() };
@@ -205,16 +219,22 @@ fn parse_all(p: &mut Problems<'_>, files: &[SourceFile], files_max: usize, bytes
             if file == files_max {
                 p.error("too-large", &at, format!("more than {files_max} files"), None);
             }
-            parsed.push(Vec::new());
+            parsed.push(Cow::default());
             continue;
         }
         if source.text.len() > bytes_max {
             let message = format!("the file is larger than {bytes_max} bytes");
             p.error("too-large", &at, message, "split it".to_owned());
-            parsed.push(Vec::new());
+            parsed.push(Cow::default());
             continue;
         }
-        let (documents, faults) = yaml::parse(&source.text);
+        let (documents, faults) = match known(file) {
+            Some(Parsed { documents, faults }) => (Cow::from(documents.as_slice()), faults.clone()),
+            None => {
+                let Parsed { documents, faults } = yaml::parse(&source.text);
+                (Cow::from(documents), faults)
+            }
+        };
         for fault in faults {
             let at = At { file, span: fault.span, path: String::new() };
             p.error(fault.code, &at, fault.message, fault.help);

@@ -46,7 +46,7 @@ impl Tree {
     /// # Errors
     /// It is not YAML, or larger or deeper than a model may be.
     pub fn yaml(text: &str) -> Result<Vec<Self>, TreeError> {
-        let (documents, faults) = yaml::parse(text);
+        let yaml::Parsed { documents, faults } = yaml::parse(text);
         let line = |at: usize| text.as_bytes().iter().take(at).filter(|b| **b == b'\n').count() + 1;
         // `<<` may stand twice in a mapping, of which each merges another one.
         let merges = |at: &std::ops::Range<usize>| text.get(at.clone()).is_some_and(|key| key.trim() == "<<");

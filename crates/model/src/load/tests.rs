@@ -1132,21 +1132,21 @@ fn yaml_bombs_are_refused() {
         let uses = vec![format!("*a{}", i - 1); 10].join(", ");
         text += &format!("a{i}: &a{i} [{uses}]\n");
     }
-    let (_, faults) = yaml::parse(&text);
+    let faults = yaml::parse(&text).faults;
     assert_eq!(faults.first().map(|f| f.code), Some("too-large"));
     let mut deep = "a0: &a0 []\n".to_owned();
     for i in 1..100 {
         deep += &format!("a{i}: &a{i} [*a{}]\n", i - 1);
     }
-    let (_, faults) = yaml::parse(&deep);
+    let faults = yaml::parse(&deep).faults;
     assert_eq!(faults.first().map(|f| f.code), Some("too-large"));
 }
 
 #[test]
 fn limits() {
     let nested = |n: usize| format!("{}{}", "[".repeat(n), "]".repeat(n));
-    assert!(yaml::parse(&nested(yaml::YAML_DEPTH_MAX)).1.is_empty());
-    assert!(!yaml::parse(&nested(yaml::YAML_DEPTH_MAX + 1)).1.is_empty());
+    assert!(yaml::parse(&nested(yaml::YAML_DEPTH_MAX)).faults.is_empty());
+    assert!(!yaml::parse(&nested(yaml::YAML_DEPTH_MAX + 1)).faults.is_empty());
     let padded = |n: usize| format!("{BASE}#{}", "x".repeat(n - BASE.len() - 1));
     assert_eq!(ward(&padded(FILE_BYTES_MAX)).errors(), 0);
     assert_eq!(ward(&padded(FILE_BYTES_MAX + 1)).diagnostics[0].code, "too-large");
@@ -1157,8 +1157,8 @@ fn limits() {
     assert_eq!(loaded.diagnostics[DIAGNOSTICS_MAX].message, "7 further problems are not listed");
     assert!(loaded.model.is_none());
     let values = |n: usize| format!("[{}]", "x,".repeat(n - 1));
-    assert!(yaml::parse(&values(yaml::YAML_NODES_MAX)).1.is_empty());
-    assert!(!yaml::parse(&values(yaml::YAML_NODES_MAX + 1)).1.is_empty());
+    assert!(yaml::parse(&values(yaml::YAML_NODES_MAX)).faults.is_empty());
+    assert!(!yaml::parse(&values(yaml::YAML_NODES_MAX + 1)).faults.is_empty());
     let zones = |n: usize| {
         let inner: String = (1..=n).map(|i| format!("z{i}: {{ in: z{} }}, ", i - 1)).collect();
         ward(&format!("ward: 1\nmodel: m\nzones: {{ z0: {{}}, {inner} }}\n")).errors()

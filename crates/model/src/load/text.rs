@@ -8,7 +8,10 @@ use std::{collections::HashMap, ops::Range};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use super::yaml::{self, Key, Value, Yaml};
+use super::{
+    Loaded, load_known,
+    yaml::{self, Key, Parsed, Value, Yaml},
+};
 use crate::SourceFile;
 
 mod edit;
@@ -74,8 +77,10 @@ pub enum ChangeError {
 #[derive(Clone, Debug)]
 pub struct Text {
     files: Vec<SourceFile>,
-    /// Index of the file with the nouns, and their tree; none when `load` would find no model.
-    root: Option<(usize, Yaml)>,
+    /// What is written in each file that may hold the nouns.
+    written: Vec<Option<Parsed>>,
+    /// The file with the nouns, and which of its documents they are; none when `load` would find no model.
+    root: Option<(usize, usize)>,
     /// Where each noun is among those of its kind: a long model is asked for many of them.
     nouns: HashMap<String, HashMap<String, usize>>,
     /// Byte offset of each line of that file.
@@ -85,18 +90,30 @@ pub struct Text {
 impl Text {
     /// Reads the files of a model directory. Files that are no YAML are kept and have no places.
     pub fn new(files: Vec<SourceFile>) -> Self {
-        let mut root = None;
-        for (index, file) in files.iter().enumerate().filter(|(_, f)| f.name == "ward.yaml") {
-            let documents = yaml::parse(&file.text).0;
-            let nouns = |d: &Yaml| !d.is_null() && d.get("kind").is_none() && d.get("apiVersion").is_none();
-            root = documents.into_iter().find(nouns).map(|tree| (index, tree));
+        let written: Vec<Option<Parsed>> =
+            files.iter().map(|file| (file.name == "ward.yaml").then(|| yaml::parse(&file.text))).collect();
+        let nouns_of = |parsed: &Parsed| {
+            let holds = |d: &Yaml| !d.is_null() && d.get("kind").is_none() && d.get("apiVersion").is_none();
+            parsed.documents.iter().position(holds)
+        };
+        let root = written.iter().enumerate().find_map(|(file, parsed)| Some((file, nouns_of(parsed.as_ref()?)?)));
+        let mut text = Self { files, written, root, nouns: HashMap::new(), lines: vec![0] };
+        if let Some((file, tree)) = text.tree() {
+            let rest = file.text.match_indices('\n').map(|(at, _)| at + 1);
+            (text.lines, text.nouns) = (std::iter::once(0).chain(rest).collect(), nouns(tree));
         }
-        let nouns = root.as_ref().map(|(_, tree)| nouns(tree)).unwrap_or_default();
-        let mut lines = vec![0];
-        if let Some(file) = root.as_ref().and_then(|(index, _)| files.get(*index)) {
-            lines.extend(file.text.match_indices('\n').map(|(at, _)| at + 1));
-        }
-        Self { files, root, nouns, lines }
+        text
+    }
+
+    /// The file with the nouns, and their tree.
+    fn tree(&self) -> Option<(&SourceFile, &Yaml)> {
+        let (file, document) = self.root?;
+        Some((self.files.get(file)?, self.written.get(file)?.as_ref()?.documents.get(document)?))
+    }
+
+    /// What [`load`](super::load) finds in the files. What was read for this text is not read again.
+    pub fn load(&self) -> Loaded {
+        load_known(&self.files, |file| self.written.get(file)?.as_ref())
     }
 
     /// The files, as given or as changed.
@@ -106,7 +123,7 @@ impl Text {
 
     /// Where a path is written, or the longest part of it that is.
     pub fn place<S: AsRef<str>>(&self, path: &[S]) -> Option<Place> {
-        let (file, tree) = self.root.as_ref()?;
+        let (file, tree) = self.tree()?;
         let (mut at, mut start, mut found) = (tree, None, Vec::new());
         for segment in path {
             let known = || match (found.as_slice(), &at.value) {
@@ -123,12 +140,12 @@ impl Text {
             at = next;
         }
         let line = self.lines.partition_point(|begin| Some(*begin) <= start).max(1);
-        Some(Place { file: self.files.get(*file)?.name.clone(), line, path: found.join(".") })
+        Some(Place { file: file.name.clone(), line, path: found.join(".") })
     }
 
     /// Whether exactly this is written.
     pub fn has<S: AsRef<str>>(&self, path: &[S]) -> bool {
-        self.root.as_ref().is_some_and(|(_, tree)| {
+        self.tree().is_some_and(|(_, tree)| {
             path.iter().try_fold(tree, |at, segment| step(at, segment.as_ref()).map(|(_, next)| next)).is_some()
         })
     }
@@ -139,11 +156,12 @@ impl Text {
     /// # Errors
     /// A change names something that is not written, or stands in a layout that is left to people.
     pub fn changed(&self, changes: &[Change]) -> Result<Self, ChangeError> {
-        let mut text = self.clone();
+        let mut made: Option<Self> = None;
         for change in changes {
-            let Some((index, tree)) = &text.root else { return Err(ChangeError::NoModel) };
-            let index = *index;
-            let Some(file) = text.files.get(index) else { return Err(ChangeError::NoModel) };
+            let text = made.as_ref().unwrap_or(self);
+            let (Some((index, _)), Some((file, tree))) = (text.root, text.tree()) else {
+                return Err(ChangeError::NoModel);
+            };
             let (range, replacement) = edit::edit(&file.text, tree, change)?;
             let wanted = edit::applied(tree, change);
             let mut files = text.files.clone();
@@ -151,13 +169,13 @@ impl Text {
                 file.text.replace_range(range, &replacement);
             }
             let next = Self::new(files);
-            let read = next.root.as_ref().map(|(_, tree)| tree.to_json());
-            if read.is_none() || read != wanted {
+            let read = next.tree().map(|(_, tree)| tree);
+            if !wanted.is_some_and(|wanted| read.is_some_and(|read| read.says(&wanted))) {
                 return Err(ChangeError::Layout(path_of(change).join(".")));
             }
-            text = next;
+            made = Some(next);
         }
-        Ok(text)
+        Ok(made.unwrap_or_else(|| self.clone()))
     }
 }
 

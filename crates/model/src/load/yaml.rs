@@ -42,8 +42,17 @@ pub(crate) struct Key {
     pub(crate) span: Range<usize>,
 }
 
+/// What is written in a file.
+#[derive(Clone, Debug)]
+pub(crate) struct Parsed {
+    /// Its documents, as far as it can be read.
+    pub(crate) documents: Vec<Yaml>,
+    /// Everything wrong with its YAML.
+    pub(crate) faults: Vec<Fault>,
+}
+
 /// Something wrong with the YAML itself.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Fault {
     pub(crate) code: &'static str,
     pub(crate) span: Range<usize>,
@@ -75,6 +84,22 @@ impl Yaml {
         }
     }
 
+    /// Whether it says what a value says: as JSON they are equal.
+    pub(crate) fn says(&self, json: &serde_json::Value) -> bool {
+        use serde_json::Value as Json;
+        match (&self.value, json) {
+            (Value::Seq(items), Json::Array(wanted)) => {
+                items.len() == wanted.len() && items.iter().zip(wanted).all(|(item, wanted)| item.says(wanted))
+            }
+            (Value::Map(entries), Json::Object(wanted)) => {
+                let same = |(key, value): &(Key, Yaml)| wanted.get(&key.text).is_some_and(|wanted| value.says(wanted));
+                entries.len() == wanted.len() && entries.iter().all(same)
+            }
+            (Value::Scalar { .. }, _) => self.to_json() == *json,
+            _ => false,
+        }
+    }
+
     /// The same as JSON; plain scalars become booleans and numbers where YAML's core schema says so.
     pub(crate) fn to_json(&self) -> serde_json::Value {
         use serde_json::Value as Json;
@@ -94,8 +119,8 @@ impl Yaml {
     }
 }
 
-/// The documents of a file, as far as it can be read, and everything wrong with its YAML.
-pub(crate) fn parse(text: &str) -> (Vec<Yaml>, Vec<Fault>) {
+/// Reads a file.
+pub(crate) fn parse(text: &str) -> Parsed {
     let mut builder = Builder { nodes_max: YAML_NODES_MAX.max(text.len() / 6), ..Builder::default() };
     let options = options! {
         emit_unresolved_aliases: true,
@@ -117,7 +142,7 @@ pub(crate) fn parse(text: &str) -> (Vec<Yaml>, Vec<Fault>) {
             break;
         }
     }
-    (builder.documents, builder.faults)
+    Parsed { documents: builder.documents, faults: builder.faults }
 }
 
 fn yaml_help(text: &str, at: usize) -> Option<String> {

@@ -75,7 +75,7 @@ fn entry(text: &str, map: &Yaml, entry: &str) -> Option<Edit> {
             }
             let (first, _) = entries.first()?;
             let line = line_end(text, end);
-            Some((line..line, format!("\n{}{entry}", indent(text, first.span.start)?)))
+            Some((line..line, format!("{}{}{entry}", line_break(text), indent(text, first.span.start)?)))
         }
     }
 }
@@ -93,7 +93,7 @@ fn add(text: &str, list: &Yaml, value: &str) -> Option<Edit> {
     let last = items.last()?;
     let line = line_end(text, end_of(text, last));
     let dash = dash(text, items.first()?)?;
-    Some((line..line, format!("\n{}- {new}", indent(text, dash)?)))
+    Some((line..line, format!("{}{}- {new}", line_break(text), indent(text, dash)?)))
 }
 
 /// Takes out what stands at a path; what would be left empty goes with it.
@@ -152,8 +152,8 @@ fn within_brackets(text: &str, start: usize, end: usize) -> std::ops::Range<usiz
 fn whole_lines(text: &str, start: usize, end: usize) -> Option<std::ops::Range<usize>> {
     let line = text.get(..start)?.rfind('\n').map_or(0, |n| n + 1);
     let bare = text.get(line..start)?.chars().all(|c| c == ' ');
-    let after = line_end(text, end);
-    bare.then(|| line..(after + 1).min(text.len()))
+    let after = text.get(end..)?.find('\n').map_or(text.len(), |n| end + n + 1);
+    bare.then_some(line..after)
 }
 
 /// Where the dash before a list's element is.
@@ -169,8 +169,17 @@ fn indent(text: &str, at: usize) -> Option<String> {
     Some(" ".repeat(text.get(line..at)?.chars().count()))
 }
 
+/// Where the line of a place ends, before its line break.
 fn line_end(text: &str, at: usize) -> usize {
-    text.get(at..).and_then(|rest| rest.find('\n')).map_or(text.len(), |n| at + n)
+    let rest = text.get(at..).unwrap_or_default();
+    let line = rest.split('\n').next().unwrap_or_default();
+    at + line.strip_suffix('\r').unwrap_or(line).len()
+}
+
+/// How lines of the text end: as its first one does.
+fn line_break(text: &str) -> &'static str {
+    let windows = text.split_once('\n').is_some_and(|(first, _)| first.ends_with('\r'));
+    if windows { "\r\n" } else { "\n" }
 }
 
 /// Where a value ends: its last word, not the blanks and comments that may follow a block.
