@@ -1,5 +1,8 @@
 //! The model after every check: zones, data, nodes and flows whose references are known to hold.
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    time::Duration,
+};
 
 use crate::{
     Name, SpiffeId, TrustDomain,
@@ -510,6 +513,15 @@ impl Model {
     /// Flows out of a node, in the order written.
     pub fn flows_from<'a>(&'a self, node: &'a str) -> impl Iterator<Item = &'a Flow> {
         self.flows.iter().filter(move |f| f.from.as_str() == node)
+    }
+
+    /// All flows by the node that they lead to, each node's in the order written: for who asks about every node.
+    pub fn flows_by_target(&self) -> HashMap<&str, Vec<&Flow>> {
+        let mut all: HashMap<&str, Vec<&Flow>> = HashMap::new();
+        for flow in &self.flows {
+            all.entry(flow.to.as_str()).or_default().push(flow);
+        }
+        all
     }
 
     /// The ports a flow may use: `via.port`, else every port its target serves.

@@ -3,7 +3,7 @@
 //! Only nodes under Ward get policies, as only they enforce. A node that no active flow reaches gets a policy that
 //! allows nothing: without it Istio's meaning of "no policy" would be "everything". Where a flow needs a token, the node
 //! also gets a RequestAuthentication for each issuer: it says which tokens count, the policy says that one is needed.
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use model::{
     Auth, Claim, Flow, Issuer, KeySource, Model, Name, Node, NodeKind, Role, SpiffeId,
@@ -23,32 +23,61 @@ use crate::{
 /// allows nothing for each node under Ward that no active flow reaches.
 pub fn compile(model: &Model) -> Vec<AuthorizationPolicy> {
     let mut policies: Vec<_> = model.flows.iter().filter_map(|flow| flow_policy(model, flow)).collect();
-    policies.extend(model.nodes.keys().filter_map(|node| no_flow_policy(model, node.as_str())));
+    let reached = model.flows_by_target();
+    let no_flow = |node: &Name| no_flow_policy(model, node.as_str(), flows_into(&reached, node));
+    policies.extend(model.nodes.keys().filter_map(no_flow));
     policies
+}
+
+/// The flows of an index that lead to a node.
+fn flows_into<'i, 'm>(index: &'i HashMap<&str, Vec<&'m Flow>>, node: &Name) -> &'i [&'m Flow] {
+    index.get(node.as_str()).map_or(&[], Vec::as_slice)
 }
 
 /// The policies that select a node: compiled from flows, then hand-written. Empty for an unknown node.
 pub fn policies_for(model: &Model, node: &str) -> Vec<AuthorizationPolicy> {
-    let Some(workload) = workload_for(model, node) else { return Vec::new() };
-    model
-        .flows_to(node)
+    match workload_for(model, node) {
+        Some(workload) => policies_of(model, node, &workload, &model.flows_to(node).collect::<Vec<_>>()),
+        None => Vec::new(),
+    }
+}
+
+fn policies_of(model: &Model, node: &str, workload: &Workload, flows: &[&Flow]) -> Vec<AuthorizationPolicy> {
+    flows
+        .iter()
         .filter_map(|flow| flow_policy(model, flow))
-        .chain(no_flow_policy(model, node))
-        .chain(model.policies.iter().filter(|policy| selects(semantics_of(model), policy, &workload)).cloned())
+        .chain(no_flow_policy(model, node, flows))
+        .chain(model.policies.iter().filter(|policy| selects(semantics_of(model), policy, workload)).cloned())
         .collect()
 }
 
 /// The RequestAuthentications that select a node: one for each issuer whose tokens its flows need, then hand-written.
 /// Empty for an unknown node, and for one that is not under Ward.
 pub fn authentications_for(model: &Model, node: &str) -> Vec<RequestAuthentication> {
-    let (Some(workload), Some(target)) = (workload_for(model, node), model.nodes.get(node)) else { return Vec::new() };
-    if !target.under_ward() {
-        return Vec::new();
+    match workload_for(model, node) {
+        Some(workload) => authentications_of(model, node, &workload, &model.flows_to(node).collect::<Vec<_>>()),
+        None => Vec::new(),
     }
-    let flows = model.flows_to(node).filter(|flow| !flow.standby);
+}
+
+/// The RequestAuthentications that select each node, in order of node; one that selects many is there for each of them.
+pub fn authentications(model: &Model) -> Vec<RequestAuthentication> {
+    let inbound = model.flows_by_target();
+    let mut all = Vec::new();
+    for node in model.nodes.keys() {
+        if let Some(workload) = workload_for(model, node.as_str()) {
+            all.extend(authentications_of(model, node.as_str(), &workload, flows_into(&inbound, node)));
+        }
+    }
+    all
+}
+
+fn authentications_of(model: &Model, node: &str, workload: &Workload, flows: &[&Flow]) -> Vec<RequestAuthentication> {
+    let Some(target) = model.nodes.get(node).filter(|target| target.under_ward()) else { return Vec::new() };
+    let flows = flows.iter().filter(|flow| !flow.standby);
     let issuers: BTreeMap<_, _> = flows.filter_map(|flow| model.token_of(flow)?.issuer).collect();
     let semantics = semantics_of(model);
-    let written = model.authentications.iter().filter(|one| authentication_selects(semantics, one, &workload));
+    let written = model.authentications.iter().filter(|one| authentication_selects(semantics, one, workload));
     issuers
         .into_iter()
         .map(|(name, issuer)| issuer_document(target, node, name, issuer))
@@ -95,6 +124,7 @@ pub fn identity_of(model: &Model, node: &str) -> Option<SpiffeId> {
 /// Everything that is not understood in any of them, each fault once.
 pub fn check(model: &Model) -> Result<Vec<CompileError>, Vec<CompileError>> {
     let (mut errors, mut warnings) = (Vec::new(), Vec::new());
+    let (semantics, inbound) = (semantics_of(model), model.flows_by_target());
     for (node, _) in model.nodes.iter().filter(|(_, node)| node.under_ward()) {
         let gather = |found: Vec<CompileError>, list: &mut Vec<CompileError>| {
             for fault in found {
@@ -104,11 +134,15 @@ pub fn check(model: &Model) -> Result<Vec<CompileError>, Vec<CompileError>> {
                 }
             }
         };
-        match rule_set_for(model, node.as_str()) {
+        let Some(workload) = workload_for(model, node.as_str()) else { continue };
+        let flows = flows_into(&inbound, node);
+        let policies = policies_of(model, node.as_str(), &workload, flows);
+        match RuleSet::compile_as(semantics, &workload, &policies) {
             Ok(set) => gather(set.warnings().to_vec(), &mut warnings),
             Err(found) => gather(found, &mut errors),
         }
-        match token_rules_for(model, node.as_str()) {
+        let documents = authentications_of(model, node.as_str(), &workload, flows);
+        match TokenRules::compile(semantics, &workload, &documents) {
             Ok(rules) => gather(rules.warnings().to_vec(), &mut warnings),
             Err(found) => gather(found, &mut errors),
         }
@@ -264,9 +298,9 @@ fn entry_rules(flow: &Flow, entry: &AllowEntry, caller: &Caller, ports: &[String
 }
 
 /// What keeps a node shut that no active flow reaches.
-fn no_flow_policy(model: &Model, node: &str) -> Option<AuthorizationPolicy> {
+fn no_flow_policy(model: &Model, node: &str, flows: &[&Flow]) -> Option<AuthorizationPolicy> {
     let target = model.nodes.get(node).filter(|target| target.under_ward())?;
-    if model.flows_to(node).any(|flow| !flow.standby) {
+    if flows.iter().any(|flow| !flow.standby) {
         return None;
     }
     Some(AuthorizationPolicy {

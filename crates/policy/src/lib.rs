@@ -29,8 +29,8 @@ pub use decision::{Allow, Decision, Deny, Reason, RuleRef};
 pub use error::CompileError;
 pub use explain::{Explanation, FieldReport, NEAREST_MAX, REFUSING_MAX, RequestReport, RuleReport, WhyNot};
 pub use flows::{
-    authentications_for, identity_of, policies_for, rule_set_as, rule_set_for, semantics_of, token_rules_for,
-    workload_for,
+    authentications, authentications_for, identity_of, policies_for, rule_set_as, rule_set_for, semantics_of,
+    token_rules_for, workload_for,
 };
 pub use path::{PathFault, normalize_path};
 pub use request::{Protocol, Request};

@@ -95,7 +95,10 @@ fn ports_text(ports: &[Port]) -> String {
     all.join(", ")
 }
 
-impl<'m> Facts<'m, '_> {
+/// A flow, and where it is written.
+type Written<'a, 'm, 'y> = (&'m Flow, &'a Item<'y>);
+
+impl<'m, 'y> Facts<'m, 'y> {
     fn flow(&self, p: &mut Problems<'_>, flow: &Flow, item: &Item<'_>) {
         let (Some(from), Some(to)) = (self.model.nodes.get(&flow.from), self.model.nodes.get(&flow.to)) else { return };
         if !self.sound.contains(flow.from.as_str()) || !self.sound.contains(flow.to.as_str()) {
@@ -162,20 +165,31 @@ impl<'m> Facts<'m, '_> {
     }
 
     fn gateways(&self, p: &mut Problems<'_>) {
+        // One look at the flows, and not one for each gateway.
+        let is_gateway = |node: &Name| self.model.nodes.get(node).is_some_and(|n| n.role == Some(Role::Gateway));
+        let mut ends: HashMap<&str, [Vec<Written<'_, 'm, 'y>>; 2]> = HashMap::new();
+        for (flow, item) in self.model.flows.iter().zip(self.flows) {
+            for (at, end) in [&flow.from, &flow.to].into_iter().enumerate().filter(|(_, end)| is_gateway(end)) {
+                if let Some(flows) = ends.entry(end.as_str()).or_default().get_mut(at) {
+                    flows.push((flow, item));
+                }
+            }
+        }
         for (name, node) in &self.model.nodes {
             if node.role == Some(Role::Gateway) && self.sound.contains(name.as_str()) {
-                self.overlaps(p, name);
-                self.parties(p, name, node);
+                let [outbound, inbound] = ends.remove(name.as_str()).unwrap_or_default();
+                self.overlaps(p, name, &outbound);
+                self.parties(p, name, node, &inbound);
             }
         }
     }
 
     /// Two routes of a gateway that one request would fit, to different targets.
-    fn overlaps(&self, p: &mut Problems<'_>, gateway: &'m Name) {
+    fn overlaps(&self, p: &mut Problems<'_>, gateway: &'m Name, outbound: &[Written<'_, 'm, 'y>]) {
         let any = AllowEntry { text: "* /{**}".to_owned(), methods: Vec::new(), path: PathPattern::any() };
         let mut routes: Vec<(&Flow, At, &AllowEntry)> = Vec::new();
-        for (flow, item) in self.model.flows.iter().zip(self.flows) {
-            if flow.from != *gateway || !p.clean_fields(item, &["via.allow", "via.port"]) {
+        for (flow, item) in outbound.iter().copied() {
+            if !p.clean_fields(item, &["via.allow", "via.port"]) {
                 continue;
             }
             let Some(entries) = &flow.via.allow else {
@@ -220,11 +234,11 @@ impl<'m> Facts<'m, '_> {
     }
 
     /// Two parties that a gateway cannot tell apart: both come without a certificate, and with the same token or none.
-    fn parties(&self, p: &mut Problems<'_>, gateway: &Name, node: &Node) {
+    fn parties(&self, p: &mut Problems<'_>, gateway: &Name, node: &Node, inbound: &[Written<'_, 'm, 'y>]) {
         type Seen<'f> = (&'f Flow, BTreeSet<u16>, Option<Token<'f>>);
         let mut seen: Vec<Seen<'_>> = Vec::new();
-        for (flow, item) in self.model.flows.iter().zip(self.flows) {
-            let Some(from) = self.model.nodes.get(&flow.from).filter(|_| flow.to == *gateway) else { continue };
+        for (flow, item) in inbound.iter().copied() {
+            let Some(from) = self.model.nodes.get(&flow.from) else { continue };
             let token = self.model.token_of(flow);
             // A flow whose token nobody can have lets nobody in.
             let closed = token.is_some_and(|token| token.issuer.is_none());

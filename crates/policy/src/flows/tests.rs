@@ -457,6 +457,8 @@ fn tokens_become_documents_and_conditions() {
     .assert_eq(&documents.join("---\n"));
     assert_eq!(authentications_for(&model, "orders").len(), 1);
     assert_eq!(authentications_for(&model, "customer"), []);
+    let each = model.nodes.keys().flat_map(|node| authentications_for(&model, node.as_str()));
+    assert_eq!(authentications(&model), each.collect::<Vec<_>>());
     let rules: Vec<_> = policies_for(&model, "gw")
         .iter()
         .flat_map(|policy| policy.spec.rules.clone())
