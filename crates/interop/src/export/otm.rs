@@ -1,13 +1,13 @@
 //! A model as an Open Threat Model (OTM 0.2.0): trust zones, components, data flows and assets, with what `ward posture` found
 //! as threats. What OTM has no field for stands in `attributes`, under Ward's words.
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{
     ExportError,
     cluster::{audit_word, duration_text, word_text},
 };
 use model::{
-    AtRest, Auth, Class, Data, Flow, Model, Name, Node, NodeKind, Role, Trust, Zone,
+    AtRest, Auth, Class, Data, Flow, ListenTls, Model, Name, Node, NodeKind, Role, Trust, Zone,
     graph::{Area, Areas},
 };
 
@@ -87,6 +87,7 @@ fn document(model: &Model, weaknesses: &[Weakness]) -> Otm {
     let zone_areas: BTreeMap<&str, &Area> = plan.zones.iter().map(|area| (area.name.as_str(), area)).collect();
     let node_areas: BTreeMap<&str, &Area> = plan.nodes.iter().map(|area| (area.name.as_str(), area)).collect();
     let found = Found::new(model, weaknesses);
+    let moved = moved(model);
     Otm {
         otm_version: VERSION.to_owned(),
         project: Project {
@@ -104,9 +105,12 @@ fn document(model: &Model, weaknesses: &[Weakness]) -> Otm {
         components: model
             .nodes
             .iter()
-            .map(|(name, node)| component(model, name, node, node_areas.get(name.as_str()).copied(), &found))
+            .map(|(name, node)| {
+                let processed = moved.get(name.as_str()).into_iter().flatten().copied().collect();
+                component(model, name, node, processed, node_areas.get(name.as_str()).copied(), &found)
+            })
             .collect(),
-        dataflows: model.flows.iter().map(|flow| dataflow(flow, &found)).collect(),
+        dataflows: model.flows.iter().map(|flow| dataflow(model, flow, &found)).collect(),
         threats: weaknesses.iter().map(threat).collect(),
         mitigations: weaknesses.iter().map(mitigation).collect(),
     }
@@ -181,11 +185,26 @@ fn trust_zone(name: &Name, zone: &Zone, area: Option<&Area>) -> TrustZone {
     }
 }
 
-fn component(model: &Model, name: &Name, node: &Node, area: Option<&Area>, found: &Found<'_>) -> Component {
-    let mut processed: BTreeSet<&Name> = node.reads.iter().collect();
-    for flow in model.flows_from(name.as_str()).chain(model.flows_to(name.as_str())) {
-        processed.extend(flow.carries.iter().chain(&flow.returns));
+/// What moves on the flows of each node.
+fn moved(model: &Model) -> HashMap<&str, BTreeSet<&Name>> {
+    let mut moved: HashMap<&str, BTreeSet<&Name>> = HashMap::new();
+    for flow in &model.flows {
+        for end in [&flow.from, &flow.to] {
+            moved.entry(end.as_str()).or_default().extend(flow.carries.iter().chain(&flow.returns));
+        }
     }
+    moved
+}
+
+fn component<'m>(
+    model: &Model,
+    name: &Name,
+    node: &'m Node,
+    mut processed: BTreeSet<&'m Name>,
+    area: Option<&Area>,
+    found: &Found<'_>,
+) -> Component {
+    processed.extend(&node.reads);
     let kind = match (node.kind, node.role) {
         (NodeKind::Party, _) => "web-client",
         (_, Some(Role::Gateway)) => "api-gateway",
@@ -230,7 +249,19 @@ fn component(model: &Model, name: &Name, node: &Node, area: Option<&Area>, found
     }
 }
 
-fn dataflow(flow: &Flow, found: &Found<'_>) -> Dataflow {
+/// How Ward itself encrypts a flow, which the model need not say and other tools must be told.
+fn enforced(model: &Model, flow: &Flow) -> Option<(String, String)> {
+    let (from, to) = (model.nodes.get(&flow.from)?, model.nodes.get(&flow.to)?);
+    if to.role == Some(Role::Gateway) {
+        let mut used =
+            to.listen.iter().filter(|listen| flow.via.port.is_none_or(|port| port == listen.port)).peekable();
+        let encrypted = used.peek().is_some() && used.all(|listen| listen.tls != ListenTls::None);
+        return encrypted.then(|| ("tls".to_owned(), model.mesh.tls_min.clone()));
+    }
+    (from.under_ward() && to.under_ward()).then(|| ("mtls".to_owned(), "true".to_owned()))
+}
+
+fn dataflow(model: &Model, flow: &Flow, found: &Found<'_>) -> Dataflow {
     let assets: BTreeSet<&Name> = flow.carries.iter().chain(&flow.returns).collect();
     let allow = flow
         .via
@@ -246,6 +277,7 @@ fn dataflow(flow: &Flow, found: &Found<'_>) -> Dataflow {
         ("limit", flow.via.limit.clone()),
         ("schedule", flow.schedule.clone()),
     ]);
+    attributes.extend(enforced(model, flow));
     attributes.extend(flow.via.words.iter().map(|(key, value)| (key.clone(), word_text(value))));
     Dataflow {
         id: flow.id.to_string(),
@@ -260,28 +292,52 @@ fn dataflow(flow: &Flow, found: &Found<'_>) -> Dataflow {
     }
 }
 
+/// Where the data and zones of a model are.
+struct Places<'a> {
+    /// Nodes that keep a datum.
+    keep: HashMap<&'a str, Vec<&'a str>>,
+    /// Flows that a datum moves on.
+    move_on: HashMap<&'a str, Vec<&'a str>>,
+    /// Nodes in a zone.
+    lie_in: HashMap<&'a str, Vec<&'a str>>,
+}
+
+impl<'a> Places<'a> {
+    fn new(model: &'a Model) -> Self {
+        let mut all = Self { keep: HashMap::new(), move_on: HashMap::new(), lie_in: HashMap::new() };
+        for (name, node) in &model.nodes {
+            all.lie_in.entry(node.zone.as_str()).or_default().push(name.as_str());
+            for held in node.holds.iter().collect::<BTreeSet<_>>() {
+                all.keep.entry(held.as_str()).or_default().push(name.as_str());
+            }
+        }
+        for flow in &model.flows {
+            let moved: BTreeSet<&Name> = flow.carries.iter().chain(&flow.returns).collect();
+            for datum in moved {
+                all.move_on.entry(datum.as_str()).or_default().push(flow.id.as_str());
+            }
+        }
+        all
+    }
+}
+
 /// Weaknesses by what they are found at.
 struct Found<'a>(BTreeMap<&'a str, Vec<&'a Weakness>>);
 
 impl<'a> Found<'a> {
     fn new(model: &'a Model, weaknesses: &'a [Weakness]) -> Self {
         let mut found: BTreeMap<&str, Vec<&Weakness>> = BTreeMap::new();
+        let places_of = Places::new(model);
         for weakness in weaknesses {
             let subject = weakness.id.split_once('@').map_or("", |(_, subject)| subject);
             // What is weak about data is weak where it is kept, or else where it moves; of a zone, at who is there.
             let mut places: Vec<&str> = Vec::new();
             if model.data.contains_key(subject) {
-                let keeps = |node: &Node| node.holds.iter().any(|held| held.as_str() == subject);
-                places.extend(model.nodes.iter().filter(|(_, node)| keeps(node)).map(|(name, _)| name.as_str()));
-                if places.is_empty() {
-                    let moves =
-                        |flow: &&Flow| flow.carries.iter().chain(&flow.returns).any(|datum| datum.as_str() == subject);
-                    places.extend(model.flows.iter().filter(moves).map(|flow| flow.id.as_str()));
-                }
-            } else if model.zones.contains_key(subject) {
                 places.extend(
-                    model.nodes.iter().filter(|(_, node)| node.zone.as_str() == subject).map(|(name, _)| name.as_str()),
+                    places_of.keep.get(subject).or_else(|| places_of.move_on.get(subject)).into_iter().flatten(),
                 );
+            } else if model.zones.contains_key(subject) {
+                places.extend(places_of.lie_in.get(subject).into_iter().flatten());
             } else {
                 places.push(subject);
             }

@@ -425,6 +425,16 @@ fn there_and_back() {
             assert_eq!(sorted(&one.returns), sorted(&other.returns), "{name}: {}", one.id);
             assert_eq!(one.via.allow, other.via.allow, "{name}: {}", one.id);
             assert_eq!(one.via.audit, other.via.audit, "{name}: {}", one.id);
+            // Nothing runs under Ward there, so that what Ward did must be said.
+            let (from, to) = (&model.nodes[&one.from], &model.nodes[&one.to]);
+            let wanted = match (from.under_ward() && to.under_ward(), to.role) {
+                (_, Some(Role::Gateway)) => Some(("tls", Json::from(model.mesh.tls_min.as_str()))),
+                (true, _) => Some(("mtls", Json::from(true))),
+                (false, _) => None,
+            };
+            if let Some((word, value)) = wanted {
+                assert_eq!(other.via.words.get(word), Some(&value), "{name}: {}", one.id);
+            }
         }
     }
 }
