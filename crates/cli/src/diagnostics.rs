@@ -1,7 +1,10 @@
 //! Draws diagnostics for people: the line, the place underlined, what is wrong and what to do.
-use std::{fmt, io::IsTerminal as _};
+use std::{collections::HashMap, fmt, io::IsTerminal as _};
 
-use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode};
+use miette::{
+    GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, MietteSpanContents, SourceCode, SourceSpan,
+    SpanContents,
+};
 use model::{Diagnostic, Severity, SourceFile};
 
 use crate::{config::no_color, output::visible};
@@ -20,18 +23,17 @@ fn draw(files: &[SourceFile], diagnostics: &[Diagnostic], colours: bool) -> Stri
     let theme = if colours { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
     let handler = GraphicalReportHandler::new_themed(theme).with_width(WIDTH).with_context_lines(1).with_links(false);
     let mut text = String::new();
+    let mut all_lines: HashMap<&str, Lines<'_>> = HashMap::new();
     for diagnostic in diagnostics {
-        let source = files.iter().find(|f| f.name == diagnostic.file);
-        if source.is_some_and(|source| longest_drawn(&source.text, diagnostic.line) > DRAWN_LINE_MAX) {
+        let file = files.iter().find(|f| f.name == diagnostic.file);
+        let excerpt =
+            file.map(|file| all_lines.entry(&file.name).or_insert_with(|| Lines::of(file)).around(diagnostic.start));
+        if excerpt.as_ref().is_some_and(|excerpt| excerpt.longest() > DRAWN_LINE_MAX) {
             text.push_str(&line(diagnostic));
             text.push('\n');
             continue;
         }
-        let report = Report {
-            diagnostic,
-            source: source.map(|f| NamedSource::new(visible(&f.name), visible(&f.text).into_owned())),
-        };
-        if handler.render_report(&mut text, &report).is_err() {
+        if handler.render_report(&mut text, &Report { diagnostic, excerpt }).is_err() {
             // The excerpt could not be drawn: the plain line says the same.
             text.push_str(&line(diagnostic));
         }
@@ -41,9 +43,68 @@ fn draw(files: &[SourceFile], diagnostics: &[Diagnostic], colours: bool) -> Stri
     text
 }
 
-/// Bytes of the longest of the lines that an excerpt around `line` shows.
-fn longest_drawn(text: &str, line: usize) -> usize {
-    text.lines().skip(line.saturating_sub(2)).take(3).map(str::len).max().unwrap_or_default()
+/// A file, and where its lines begin.
+struct Lines<'f> {
+    file: &'f SourceFile,
+    starts: Vec<usize>,
+}
+
+impl<'f> Lines<'f> {
+    fn of(file: &'f SourceFile) -> Self {
+        let rest = file.text.match_indices('\n').map(|(at, _)| at + 1);
+        Self { file, starts: std::iter::once(0).chain(rest).collect() }
+    }
+
+    /// The line of an offset, and the ones before and after it.
+    fn around(&self, offset: usize) -> Excerpt {
+        let here = self.starts.partition_point(|start| *start <= offset).saturating_sub(1);
+        let first = here.saturating_sub(1);
+        let start = self.starts.get(first).copied().unwrap_or_default();
+        let end = self.starts.get(here + 2).copied().unwrap_or(self.file.text.len());
+        let text = self.file.text.get(start..end).unwrap_or_default();
+        // A line end of Windows is no character that somebody could take for one of the model's.
+        let text = visible(&text.replace("\r\n", " \n")).into_owned();
+        Excerpt { name: visible(&self.file.name).into_owned(), text, start, first }
+    }
+}
+
+/// Lines of a file, which for miette stand where they stand in all of it: to read a long file for each of many diagnostics
+/// takes minutes.
+#[derive(Debug)]
+struct Excerpt {
+    name: String,
+    text: String,
+    /// Offset of the text in the file.
+    start: usize,
+    /// Lines before the text in the file.
+    first: usize,
+}
+
+impl Excerpt {
+    /// Bytes of the longest line.
+    fn longest(&self) -> usize {
+        self.text.lines().map(str::len).max().unwrap_or_default()
+    }
+}
+
+impl SourceCode for Excerpt {
+    fn read_span<'a>(
+        &'a self,
+        span: &SourceSpan,
+        lines_before: usize,
+        lines_after: usize,
+    ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
+        let inside = SourceSpan::from((span.offset().saturating_sub(self.start), span.len()));
+        let found = self.text.read_span(&inside, lines_before, lines_after)?;
+        Ok(Box::new(MietteSpanContents::new_named(
+            self.name.clone(),
+            found.data(),
+            SourceSpan::from((found.span().offset() + self.start, found.span().len())),
+            found.line() + self.first,
+            found.column(),
+            found.line_count(),
+        )))
+    }
 }
 
 /// One line: `ward.yaml:3:5: error[unknown-field]: …`.
@@ -77,7 +138,7 @@ fn summary(diagnostics: &[Diagnostic]) -> String {
 #[derive(Debug)]
 struct Report<'a> {
     diagnostic: &'a Diagnostic,
-    source: Option<NamedSource<String>>,
+    excerpt: Option<Excerpt>,
 }
 
 impl fmt::Display for Report<'_> {
@@ -105,11 +166,11 @@ impl miette::Diagnostic for Report<'_> {
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
-        self.source.as_ref().map(|s| s as &dyn SourceCode)
+        self.excerpt.as_ref().map(|excerpt| excerpt as &dyn SourceCode)
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
-        self.source.as_ref()?;
+        self.excerpt.as_ref()?;
         let d = self.diagnostic;
         let label = (!d.path.is_empty()).then(|| visible(&d.path).into_owned());
         Some(Box::new(std::iter::once(LabeledSpan::new(label, d.start, d.end - d.start))))

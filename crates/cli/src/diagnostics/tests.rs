@@ -55,3 +55,36 @@ fn without_a_file_there_is_no_excerpt() {
     .assert_eq(&draw(&[], &loaded.diagnostics, false));
     assert_eq!(counts(&[]), "0 errors, 0 warnings");
 }
+
+#[test]
+fn an_excerpt_stands_where_it_stands_in_the_file() {
+    let nodes: String = (0..3_000).map(|n| format!("  n{n}: {{ kind: service, zone: edge }}\n")).collect();
+    let flows = "flows:\n  - { id: a, from: n0, to: nobody }";
+    let text = format!("ward: 1\nmodel: long\nzones: {{ edge: {{}} }}\nnodes:\n{nodes}{flows}");
+    let files = [SourceFile { name: "ward.yaml".to_owned(), text }];
+    let loaded = model::load(&files);
+    expect![[r#"
+        unknown-node
+
+          × no node is named `nobody`
+              ╭─[ward.yaml:3006:28]
+         3005 │ flows:
+         3006 │   - { id: a, from: n0, to: nobody }
+              ·                            ───┬──
+              ·                               ╰── flows[0].to
+              ╰────
+          help: declare it under `nodes`
+
+        the model is refused: 1 error, 0 warnings
+    "#]]
+    .assert_eq(&draw(&files, &loaded.diagnostics, false));
+}
+
+#[test]
+fn line_ends_of_windows_are_not_drawn() {
+    let text = "ward: 1\r\nmodel: shop\r\nzones: { edge: {} }\r\nnodes:\r\n  web: { kind: servce, zone: edge }\r\n";
+    let files = [SourceFile { name: "ward.yaml".to_owned(), text: text.to_owned() }];
+    let drawn = draw(&files, &model::load(&files).diagnostics, false);
+    assert!(drawn.contains("5 │   web: { kind: servce, zone: edge }"), "{drawn}");
+    assert!(!drawn.contains("edge }?") && !drawn.contains('\r'), "{drawn}");
+}
