@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::{
     diagnostics, model_dir,
     output::{self, Output},
+    progress::during,
 };
 
 /// Check a model and print everything that is wrong with it
@@ -40,11 +41,14 @@ struct Checked<'a> {
 /// Runs it.
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let files = model_dir::read(&args.dir)?;
-    let mut loaded = model::load(&files);
-    if let Some(model) = &loaded.model {
-        loaded.diagnostics.extend(policy_faults(&files, model));
-        loaded.diagnostics.extend(key_faults(&files, model));
-    }
+    let loaded = during("reading the model", || {
+        let mut loaded = model::load(&files);
+        if let Some(model) = &loaded.model {
+            loaded.diagnostics.extend(policy_faults(&files, model));
+            loaded.diagnostics.extend(key_faults(&files, model));
+        }
+        loaded
+    });
     let (errors, warnings) = (loaded.errors(), loaded.warnings());
     if args.output.is_json() {
         output::print_json(&Checked { errors, warnings, diagnostics: &loaded.diagnostics })?;
@@ -70,17 +74,15 @@ fn policy_faults(files: &[SourceFile], model: &Model) -> Vec<Diagnostic> {
 /// Keys that are written out and cannot check a signature: the control plane would refuse the model for them.
 fn key_faults(files: &[SourceFile], model: &Model) -> Vec<Diagnostic> {
     let mut found = Vec::new();
-    for node in model.nodes.keys() {
-        for document in policy::authentications_for(model, node.as_str()) {
-            let name = format!("{}/{}", document.metadata.namespace, document.metadata.name);
-            for (i, rule) in document.spec.jwt_rules.iter().enumerate() {
-                let Some(Err(error)) = rule.jwks.as_deref().map(identity::token::KeySet::parse) else { continue };
-                let field = format!("spec.jwtRules[{i}].jwks");
-                let help = Some("write the issuer's public keys (RFC 7517)".to_owned());
-                let fault = model::policy_diagnostic(files, Severity::Error, (&name, &field), error.to_string(), help);
-                if !found.contains(&fault) {
-                    found.push(fault);
-                }
+    for document in policy::authentications(model) {
+        let name = format!("{}/{}", document.metadata.namespace, document.metadata.name);
+        for (i, rule) in document.spec.jwt_rules.iter().enumerate() {
+            let Some(Err(error)) = rule.jwks.as_deref().map(identity::token::KeySet::parse) else { continue };
+            let field = format!("spec.jwtRules[{i}].jwks");
+            let help = Some("write the issuer's public keys (RFC 7517)".to_owned());
+            let fault = model::policy_diagnostic(files, Severity::Error, (&name, &field), error.to_string(), help);
+            if !found.contains(&fault) {
+                found.push(fault);
             }
         }
     }

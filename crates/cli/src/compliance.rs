@@ -11,7 +11,7 @@ use posture::{Assessment, Framework, Input};
 use serde::Serialize;
 use time::{OffsetDateTime, Time};
 
-use crate::{clock::Clock, diagnostics, model_dir, output, posture::Day};
+use crate::{clock::Clock, diagnostics, model_dir, output, posture::Day, progress::during};
 
 mod frameworks;
 mod html;
@@ -83,7 +83,9 @@ enum Format {
 /// A framework by the name that people give.
 fn framework(text: &str) -> Result<Framework, String> {
     let names = || Framework::ALL.iter().map(|f| f.as_str());
+    let begun: Vec<&str> = names().filter(|name| !text.is_empty() && name.starts_with(text)).collect();
     Framework::find(text).ok_or_else(|| match model::closest(text, names()) {
+        _ if begun.len() > 1 => format!("this is the beginning of {}", begun.join(" and ")),
         Some(near) => format!("no framework of this name; did you mean `{near}`?"),
         None => format!("no framework of this name; there are {}", names().collect::<Vec<_>>().join(", ")),
     })
@@ -153,14 +155,19 @@ fn now() -> anyhow::Result<OffsetDateTime> {
 }
 
 fn assess(dir: &Path, files: Vec<SourceFile>, wanted: &[Framework], at: OffsetDateTime) -> anyhow::Result<Report> {
-    let text = Text::new(files);
-    let loaded = model::load(text.files());
+    let (text, loaded) = during("reading the model", || {
+        let text = Text::new(files);
+        let loaded = text.load();
+        (text, loaded)
+    });
     let Some(model) = loaded.model else {
         eprint!("{}", diagnostics::render(text.files(), &loaded.diagnostics));
         bail!("{} has errors: mend them first, then ask again", dir.display());
     };
-    let findings = posture::grade(Input { model: &model, text: Some(&text), today: at.date() });
-    let frameworks = posture::assess(&model, &findings, wanted);
+    let frameworks = during("grading the model", || {
+        let findings = posture::grade(Input { model: &model, text: Some(&text), today: at.date() });
+        posture::assess(&model, &findings, wanted)
+    });
     if frameworks.is_empty() {
         return Err(anyhow!("no framework is asked for"));
     }

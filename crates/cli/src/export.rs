@@ -1,13 +1,14 @@
 //! `ward export`: the model in the words of others. What a format cannot say is told on standard error, and in the export
 //! where it has comments.
 use std::{
+    collections::{BTreeSet, HashMap},
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use clap::{Subcommand, ValueEnum};
 use interop::export::{
-    Exported, Note,
+    ExportError, Exported, Note,
     cluster::{Choice, Cluster, Workloads, cluster},
     istio::{self, Documents, Selected},
     network_policy::{self, Between, Reach},
@@ -21,6 +22,7 @@ use crate::{
     graph::{self, Format},
     model_dir, output,
     posture::Day,
+    progress::during,
 };
 
 /// Write a model as others read it
@@ -197,13 +199,12 @@ fn istio_documents(args: &Istio) -> anyhow::Result<ExitCode> {
     let ClusterArgs { to, label, .. } = &args.cluster;
     let Some((_, model)) = load(&to.place.dir)? else { return Ok(ExitCode::from(output::FINDINGS)) };
     // The documents of a model that the proxies would refuse are refused here too.
-    if let Err(errors) = policy::flows::check(&model) {
+    if let Err(errors) = during("compiling policies", || policy::flows::check(&model)) {
         errors.iter().for_each(|error| eprintln!("error: {}", output::visible(&error.to_string())));
         return Ok(ExitCode::from(output::FINDINGS));
     }
     let choice = args.cluster.choice(args.trust_domain.clone());
-    let exported = cluster(&model, choice).and_then(|inside| istio::export(&inside, documents(&model, &inside), label));
-    finish(exported, to)
+    finish(to, || cluster(&model, choice).and_then(|inside| istio::export(&inside, documents(&model, &inside), label)))
 }
 
 /// What the flows of the cluster compile to, and what stands beside the model, with the nodes that it speaks for.
@@ -224,10 +225,7 @@ pub(crate) fn documents(model: &Model, inside: &Cluster) -> Documents {
     });
     Documents {
         policies: policy::flows::compile(&inside.model),
-        authentications: inside
-            .workloads()
-            .flat_map(|(node, _)| policy::authentications_for(&inside.model, node.as_str()))
-            .collect(),
+        authentications: policy::authentications(&inside.model),
         written_policies: policies.collect(),
         written_authentications: authentications.collect(),
     }
@@ -237,20 +235,25 @@ fn network_policies(args: &NetworkPolicy) -> anyhow::Result<ExitCode> {
     let ClusterArgs { to, label, .. } = &args.cluster;
     let Some((_, model)) = load(&to.place.dir)? else { return Ok(ExitCode::from(output::FINDINGS)) };
     let between = if args.mesh { Between::Mesh } else { Between::Applications };
-    let exported = cluster(&model, args.cluster.choice(None));
-    finish(exported.and_then(|inside| network_policy::export(&inside, label, between, &args.reach)), to)
+    finish(to, || {
+        let inside = cluster(&model, args.cluster.choice(None))?;
+        network_policy::export(&inside, label, between, &args.reach)
+    })
 }
 
 fn threat_model(args: &Otm) -> anyhow::Result<ExitCode> {
     let To { place, form } = &args.to;
     let Some((text, model)) = load(&place.dir)? else { return Ok(ExitCode::from(output::FINDINGS)) };
-    let findings = posture::grade(posture::Input { model: &model, text: Some(&text), today: args.day.date()? });
-    let weaknesses: Vec<Weakness> = findings.iter().map(weakness).collect();
-    let threat_model = otm::Otm::new(&model, &weaknesses);
-    let text = match form {
-        Form::Yaml => threat_model.yaml()?,
-        Form::Json => format!("{:#}\n", serde_json::to_value(&threat_model)?),
-    };
+    let today = args.day.date()?;
+    let text = during("writing the threat model", || -> anyhow::Result<String> {
+        let findings = posture::grade(posture::Input { model: &model, text: Some(&text), today });
+        let weaknesses: Vec<Weakness> = findings.iter().map(weakness).collect();
+        let threat_model = otm::Otm::new(&model, &weaknesses);
+        Ok(match form {
+            Form::Yaml => threat_model.yaml()?,
+            Form::Json => format!("{:#}\n", serde_json::to_value(&threat_model)?),
+        })
+    })?;
     output::write_of(&place.dir, place.out.as_deref(), &text)?;
     if model.nodes.len() > otm::DRAWN_NODES_MAX {
         let what = format!("a diagram of {} nodes", model.nodes.len());
@@ -294,19 +297,23 @@ impl ClusterArgs {
 /// The model of a directory; none when it has errors, which are then printed.
 fn load(dir: &Path) -> anyhow::Result<Option<(Text, Model)>> {
     let files: Vec<SourceFile> = model_dir::read(dir)?;
-    let loaded = model::load(&files);
+    let (text, loaded) = during("reading the model", || {
+        let text = Text::new(files);
+        let loaded = text.load();
+        (text, loaded)
+    });
     match loaded.model {
-        Some(model) => Ok(Some((Text::new(files), model))),
+        Some(model) => Ok(Some((text, model))),
         None => {
-            eprint!("{}", diagnostics::render(&files, &loaded.diagnostics));
+            eprint!("{}", diagnostics::render(text.files(), &loaded.diagnostics));
             Ok(None)
         }
     }
 }
 
-/// Writes an export, and says what is not in it.
-fn finish(exported: Result<Exported, interop::export::ExportError>, to: &To) -> anyhow::Result<ExitCode> {
-    let exported = match exported {
+/// Makes and writes an export, and says what is not in it.
+fn finish(to: &To, make: impl FnOnce() -> Result<Exported, ExportError>) -> anyhow::Result<ExitCode> {
+    let exported = match during("writing documents", make) {
         Ok(exported) => exported,
         Err(error) => {
             eprintln!("error: {}", output::visible(&error.to_string()));
@@ -322,29 +329,52 @@ fn finish(exported: Result<Exported, interop::export::ExportError>, to: &To) -> 
     Ok(ExitCode::SUCCESS)
 }
 
-/// Most subjects that are listed in one line.
-const SUBJECTS_MAX: usize = 8;
+/// Most words and subjects that are listed in one line.
+const LISTED_MAX: usize = 8;
 
-/// Notes as lines, those that say the same in one.
+/// Notes as lines: those of one word for one reason in one, and for a reason with many words all of them in one.
 fn said(notes: &[Note]) -> String {
-    let mut groups: Vec<(&Note, Vec<&str>)> = Vec::new();
+    let mut reasons: Vec<Vec<&Note>> = Vec::new();
+    let mut known: HashMap<_, usize> = HashMap::new();
     for note in notes {
-        let alike =
-            |(one, _): &&mut (&Note, _)| one.about == note.about && one.what == note.what && one.why == note.why;
-        match groups.iter_mut().find(alike) {
-            Some((_, subjects)) => subjects.push(&note.subject),
-            None => groups.push((note, vec![&note.subject])),
+        let at = *known.entry((note.about, &note.why)).or_insert(reasons.len());
+        match reasons.get_mut(at) {
+            Some(reason) => reason.push(note),
+            None => reasons.push(vec![note]),
         }
     }
-    let lines = groups.into_iter().map(|(note, subjects)| {
-        let shown = subjects.iter().take(SUBJECTS_MAX).copied().collect::<Vec<_>>().join(", ");
-        let more = match subjects.len().saturating_sub(SUBJECTS_MAX) {
-            0 => String::new(),
-            more => format!(" and {more} more"),
+    let mut out = String::new();
+    for reason in reasons {
+        let words: BTreeSet<&str> = reason.iter().map(|note| note.what.as_str()).collect();
+        let by_word = |word: &&str| reason.iter().copied().filter(|note| note.what == **word).collect();
+        let lines: Vec<Vec<&Note>> = match words.len() > LISTED_MAX {
+            true => vec![reason.clone()],
+            false => first_of_each(&reason).iter().map(by_word).collect(),
         };
-        format!("{}: {}: {} ({shown}{more})\n", note.about.as_str(), note.what, note.why)
-    });
-    lines.collect()
+        for line in lines {
+            let Some(first) = line.first() else { continue };
+            let (what, subjects) =
+                (listed(first_of_each(&line)), listed(line.iter().map(|note| note.subject.as_str())));
+            out += &format!("{}: {what}: {} ({subjects})\n", first.about.as_str(), first.why);
+        }
+    }
+    out
+}
+
+/// The words of notes, once each, in their order.
+fn first_of_each<'n>(notes: &[&'n Note]) -> Vec<&'n str> {
+    let mut seen = BTreeSet::new();
+    notes.iter().map(|note| note.what.as_str()).filter(|what| seen.insert(*what)).collect()
+}
+
+/// The first of many, and how many more there are.
+fn listed<'n>(all: impl IntoIterator<Item = &'n str>) -> String {
+    let mut all = all.into_iter();
+    let shown = all.by_ref().take(LISTED_MAX).collect::<Vec<_>>().join(", ");
+    match all.count() {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::{
 
 use clap::ValueEnum;
 
-use crate::{diagnostics, model_dir, output};
+use crate::{diagnostics, model_dir, output, progress::during};
 
 /// Draw a model as a diagram
 ///
@@ -49,15 +49,15 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
 /// A file cannot be read or written.
 pub(crate) fn draw(dir: &Path, format: Format, out: Option<&Path>) -> anyhow::Result<ExitCode> {
     let files = model_dir::read(dir)?;
-    let loaded = model::load(&files);
+    let loaded = during("reading the model", || model::load(&files));
     let Some(model) = loaded.model else {
         eprint!("{}", diagnostics::render(&files, &loaded.diagnostics));
         return Ok(ExitCode::from(output::FINDINGS));
     };
-    let drawing = match format {
+    let drawing = during("drawing", || match format {
         Format::Mermaid => model::graph::mermaid(&model),
         Format::Svg => model::graph::svg(&model),
-    };
+    });
     output::write_of(dir, out, &drawing)?;
     Ok(ExitCode::SUCCESS)
 }

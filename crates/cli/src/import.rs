@@ -16,6 +16,7 @@ use model::SourceFile;
 use crate::{
     diagnostics, model_dir,
     output::{self, Output},
+    progress::during,
 };
 
 /// Endings of files that are read of a directory.
@@ -94,7 +95,8 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         Ok(read) => read,
         Err(error) => return Ok(refuse(&error)),
     };
-    let imported = match import::import_as(&read.files, format, args.name.as_deref()) {
+    let made = during("reading the sources", || import::import_as(&read.files, format, args.name.as_deref()));
+    let imported = match made {
         Ok(imported) => imported,
         Err(error) => return Ok(refuse(&error)),
     };

@@ -29,6 +29,7 @@ mod output;
 mod paths;
 mod policy;
 mod posture;
+mod progress;
 mod run;
 mod supervise;
 mod token;

@@ -5,7 +5,7 @@ use clap::{Subcommand, ValueEnum};
 use model::{Class, Model, load::text::Text};
 use posture::{Attack, Path, Question};
 
-use crate::{diagnostics, model_dir, output};
+use crate::{diagnostics, model_dir, output, progress::during};
 
 mod cuts;
 mod markdown;
@@ -120,11 +120,10 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     if let Some(Command::Cuts(args)) = args.command {
         return cuts::run(&args);
     }
-    let text = Text::new(model_dir::read(&args.dir)?);
-    let Some(model) = read(&text) else { return Ok(ExitCode::from(output::FINDINGS)) };
-    let attack = Attack::new(&model);
+    let Some((text, model)) = read(&args.dir)? else { return Ok(ExitCode::from(output::FINDINGS)) };
     if let Some(node) = &args.blast {
-        let all = attack.blast(Some(node.as_str()).filter(|n| !n.is_empty()))?;
+        let of = Some(node.as_str()).filter(|n| !n.is_empty());
+        let all = during("following compromises", || Attack::new(&model).blast(of))?;
         let shown = all.get(..args.max).filter(|_| node.is_empty()).unwrap_or(&all);
         match args.format {
             Format::Json => output::print_json(&all)?,
@@ -134,7 +133,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let paths = attack.paths(&args.asked.question(), Some(&text))?;
+    let paths = during("following attackers", || Attack::new(&model).paths(&args.asked.question(), Some(&text)))?;
     let shown = paths.get(..args.max).unwrap_or(&paths);
     match args.format {
         Format::Text => output::print(&text::paths(shown, paths.len()))?,
@@ -161,11 +160,19 @@ fn verdict(paths: &[Path], fail_on: Option<Level>) -> ExitCode {
     if paths.iter().any(counts) { ExitCode::from(output::FINDINGS) } else { ExitCode::SUCCESS }
 }
 
-/// The model of a text; none when it has errors, which are then printed.
-fn read(text: &Text) -> Option<Model> {
-    let loaded = model::load(text.files());
-    if loaded.model.is_none() {
-        eprint!("{}", diagnostics::render(text.files(), &loaded.diagnostics));
+/// The model of a directory, with its text; none when it has errors, which are then printed.
+fn read(dir: &std::path::Path) -> anyhow::Result<Option<(Text, Model)>> {
+    let files = model_dir::read(dir)?;
+    let (text, loaded) = during("reading the model", || {
+        let text = Text::new(files);
+        let loaded = text.load();
+        (text, loaded)
+    });
+    match loaded.model {
+        Some(model) => Ok(Some((text, model))),
+        None => {
+            eprint!("{}", diagnostics::render(text.files(), &loaded.diagnostics));
+            Ok(None)
+        }
     }
-    loaded.model
 }

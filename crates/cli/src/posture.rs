@@ -10,7 +10,7 @@ use model::{SourceFile, load::text::Text};
 use posture::{Finding, Input, Severity};
 use time::{Date, OffsetDateTime, macros::format_description};
 
-use crate::{clock::Clock, diagnostics, model_dir, output};
+use crate::{clock::Clock, diagnostics, model_dir, output, progress::during};
 
 mod diff;
 mod fix;
@@ -153,9 +153,13 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     };
     match args.format {
         Format::Text => output::print(&text::report(&findings))?,
-        Format::Json => output::print_json(&patch::with_patches(&text, &findings)?)?,
+        Format::Json => {
+            output::print_json(&during("proving patches", || patch::with_patches(&text, &findings))?)?;
+        }
         Format::Sarif => output::print_json(&sarif::log(&args.dir, &findings))?,
-        Format::Markdown => output::print(&markdown::report(&args.dir, &text, &findings))?,
+        Format::Markdown => {
+            output::print(&during("proving patches", || markdown::report(&args.dir, &text, &findings)))?;
+        }
     }
     Ok(verdict(findings.iter().map(|f| f.severity), args.fail_on))
 }
@@ -168,8 +172,8 @@ fn verdict(findings: impl IntoIterator<Item = Severity>, fail_on: Option<Level>)
 
 /// Reads and grades a model; none when it has errors, which are then printed.
 fn read(dir: &Path, today: Date) -> anyhow::Result<Option<Graded>> {
-    let text = Text::new(model_dir::read(dir)?);
-    match grade(text, today) {
+    let files = model_dir::read(dir)?;
+    match during("grading the model", || grade(Text::new(files), today)) {
         Ok(graded) => Ok(Some(graded)),
         Err(refused) => {
             eprint!("{}", diagnostics::render(&refused.files, &refused.diagnostics));
@@ -185,7 +189,7 @@ struct Refused {
 }
 
 fn grade(text: Text, today: Date) -> Result<Graded, Box<Refused>> {
-    let loaded = model::load(text.files());
+    let loaded = text.load();
     match loaded.model {
         Some(model) => {
             let findings = posture::grade(Input { model: &model, text: Some(&text), today });

@@ -155,6 +155,8 @@ fn frameworks_are_listed() {
 #[test]
 fn a_framework_has_a_beginning_of_its_name() {
     assert_eq!(framework("pci-dss"), Ok(Framework::PciDss));
+    let both = "this is the beginning of nist-800-207 and nist-ai-rmf";
+    assert_eq!(framework("nist").unwrap_err(), both);
     assert_eq!(framework("gpdr").unwrap_err(), "no framework of this name; did you mean `gdpr`?");
     let all = "pci-dss-4.0.1, soc2, gdpr, nist-800-207, nist-ai-rmf, iso-42001, eu-ai-act, coppa";
     assert_eq!(framework("sarbanes-oxley").unwrap_err(), format!("no framework of this name; there are {all}"));

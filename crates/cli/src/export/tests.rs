@@ -568,3 +568,18 @@ fn notes_of_one_word_are_one_line() {
         not expressed: limit: 1/s: requests are not counted (flow f0, flow f1, flow f2, flow f3, flow f4, flow f5, flow f6, flow f7 and 2 more)
     "#]].assert_eq(&said(&notes));
 }
+
+#[test]
+fn many_words_for_one_reason_are_one_line() {
+    let notes: Vec<Note> =
+        (0..10).map(|n| Note::new(format!("flow f{n}"), format!("to: n{n}"), "it is not in the cluster")).collect();
+    expect![[r#"
+        not expressed: to: n0, to: n1, to: n2, to: n3, to: n4, to: n5, to: n6, to: n7 and 2 more: it is not in the cluster (flow f0, flow f1, flow f2, flow f3, flow f4, flow f5, flow f6, flow f7 and 2 more)
+    "#]]
+    .assert_eq(&said(&notes));
+    expect![[r#"
+        not expressed: to: n0: it is not in the cluster (flow f0)
+        not expressed: to: n1: it is not in the cluster (flow f1)
+    "#]]
+    .assert_eq(&said(&notes[..2]));
+}

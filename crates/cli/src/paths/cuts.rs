@@ -7,9 +7,9 @@ use serde_json::Value;
 
 use super::{Asked, read, text};
 use crate::{
-    model_dir,
     output::{self, Output},
     posture::{unified, write},
+    progress::during,
 };
 
 /// The fewest changes that break most paths, each as a patch
@@ -40,17 +40,9 @@ pub(super) struct Args {
 
 /// Runs it.
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let before = Text::new(model_dir::read(&args.dir)?);
-    if read(&before).is_none() {
-        return Ok(ExitCode::from(output::FINDINGS));
-    }
-    let found = posture::cuts(&before, &args.asked.question(), args.max)?;
-    let (mut now, mut patches) = (before.clone(), Vec::with_capacity(found.cuts.len()));
-    for cut in &found.cuts {
-        let after = now.changed(&cut.changes).context("a proven change cannot be made again")?;
-        patches.push(unified(&now, &after));
-        now = after;
-    }
+    let Some((before, _)) = read(&args.dir)? else { return Ok(ExitCode::from(output::FINDINGS)) };
+    let found = during("trying changes", || posture::cuts(&before, &args.asked.question(), args.max))?;
+    let (now, patches) = during("writing patches", || patches(&before, &found))?;
     if args.output.is_json() {
         output::print_json(&json(&found, &patches)?)?;
     } else if args.apply {
@@ -65,6 +57,17 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         eprintln!("applied {} changes, {} of {} paths are left", found.cuts.len(), found.left.len(), found.paths.len());
     }
     Ok(if found.left.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(output::FINDINGS) })
+}
+
+/// The text with all changes made, and the patch of each upon those before it.
+fn patches(before: &Text, found: &posture::Cuts) -> anyhow::Result<(Text, Vec<String>)> {
+    let (mut now, mut patches) = (before.clone(), Vec::with_capacity(found.cuts.len()));
+    for cut in &found.cuts {
+        let after = now.changed(&cut.changes).context("a proven change cannot be made again")?;
+        patches.push(unified(&now, &after));
+        now = after;
+    }
+    Ok((now, patches))
 }
 
 fn json(found: &posture::Cuts, patches: &[String]) -> anyhow::Result<Value> {

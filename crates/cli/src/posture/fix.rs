@@ -13,6 +13,7 @@ use super::{Day, diff::difference, find, grade, patch::unified, read};
 use crate::{
     diagnostics,
     output::{self, visible},
+    progress::during,
 };
 
 /// Print the patch that mends a finding, or apply it
@@ -50,11 +51,13 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     if finding.fix.changes.is_empty() {
         return by_hand(&format!("`{}` can only be mended by hand", finding.id));
     }
-    let after = match before.text.changed(&finding.fix.changes) {
-        Ok(after) => after,
+    let proof =
+        during("proving the patch", || before.text.changed(&finding.fix.changes).map(|after| grade(after, today)));
+    let graded = match proof {
+        Ok(graded) => graded,
         Err(error) => return by_hand(&error.to_string()),
     };
-    let after = match grade(after, today) {
+    let after = match graded {
         Ok(after) => after,
         Err(refused) => {
             eprint!("{}", diagnostics::render(&refused.files, &refused.diagnostics));

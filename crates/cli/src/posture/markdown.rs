@@ -5,7 +5,7 @@ use model::load::text::Text;
 use posture::Finding;
 
 use super::{
-    patch::{patched, unified},
+    patch::Patches,
     text::{paths, summary},
 };
 use crate::output::visible;
@@ -19,7 +19,8 @@ pub(super) fn report(dir: &Path, text: &Text, findings: &[Finding]) -> String {
     for finding in findings {
         out += &format!("| {} | `{}` | {} |\n", finding.severity, finding.id, cell(&finding.why));
     }
-    for (finding, number) in findings.iter().zip(0..) {
+    let mut patches = Patches::new(text);
+    for finding in findings {
         out += &format!("\n## `{}`\n\n**{}**: {}\n", finding.id, finding.severity, finding.why);
         if let Some(raised) = &finding.raised {
             let on = paths(finding).map_or_else(String::new, |paths| format!(", as on {paths}"));
@@ -39,10 +40,8 @@ pub(super) fn report(dir: &Path, text: &Text, findings: &[Finding]) -> String {
         }
         let controls: Vec<String> = finding.controls.iter().map(|c| format!("`{c}`")).collect();
         out += &format!("- fails {}\n- mend: {}\n", controls.join(", "), finding.fix.words);
-        if let Some(Ok(after)) =
-            (!finding.fix.changes.is_empty() && number < patched(text)).then(|| text.changed(&finding.fix.changes))
-        {
-            out += &format!("\n```diff\n{}```\n", unified(text, &after));
+        if let Some(patch) = patches.of(finding) {
+            out += &format!("\n```diff\n{patch}```\n");
         }
     }
     visible(&out).into_owned()

@@ -4,14 +4,32 @@ use posture::Finding;
 use serde_json::Value;
 use similar::TextDiff;
 
-/// Most text that is read anew to prove the patches of one report: each costs as much as the model is long. The worst
-/// findings come first; `ward posture fix` makes the patch of any.
-const PROOF_BYTES_MAX: usize = 8 << 20;
+/// Most text that is read anew to prove the patches of one report: each change costs as much as the model is long. The
+/// worst findings come first; `ward posture fix` makes the patch of any.
+const PROOF_BYTES_MAX: usize = 16 << 20;
 
-/// How many findings of a report have their patch.
-pub(super) fn patched(text: &Text) -> usize {
-    let bytes: usize = text.files().iter().map(|f| f.text.len()).sum();
-    PROOF_BYTES_MAX / bytes.max(1)
+/// Writes the patches of one report, as long as there is something left for it.
+pub(super) struct Patches<'t> {
+    text: &'t Text,
+    /// How many changes may still be proved.
+    pub(super) left: usize,
+}
+
+impl<'t> Patches<'t> {
+    pub(super) fn new(text: &'t Text) -> Self {
+        let bytes: usize = text.files().iter().map(|f| f.text.len()).sum();
+        Self { text, left: (PROOF_BYTES_MAX / bytes.max(1)).max(1) }
+    }
+
+    /// The patch that mends a finding. A layout that only a person should change has none; the words say what to do.
+    pub(super) fn of(&mut self, finding: &Finding) -> Option<String> {
+        let changes = &finding.fix.changes;
+        if changes.is_empty() {
+            return None;
+        }
+        self.left = self.left.checked_sub(changes.len())?;
+        Some(unified(self.text, &self.text.changed(changes).ok()?))
+    }
 }
 
 /// What differs between two texts of one model, as a unified diff.
@@ -27,14 +45,13 @@ pub(crate) fn unified(before: &Text, after: &Text) -> String {
 
 /// The findings as JSON, each with its patch where there is one.
 pub(super) fn with_patches(text: &Text, findings: &[Finding]) -> anyhow::Result<Vec<Value>> {
+    let mut patches = Patches::new(text);
     let mut all = Vec::with_capacity(findings.len());
-    for (finding, number) in findings.iter().zip(0..) {
+    for finding in findings {
         let mut value = serde_json::to_value(finding)?;
-        let after =
-            (!finding.fix.changes.is_empty() && number < patched(text)).then(|| text.changed(&finding.fix.changes));
-        // A layout that only a person should change has no patch; the words say what to do.
-        if let (Some(Ok(after)), Some(fix)) = (after, value.pointer_mut("/fix").and_then(Value::as_object_mut)) {
-            fix.insert("patch".to_owned(), unified(text, &after).into());
+        let fix = value.pointer_mut("/fix").and_then(Value::as_object_mut);
+        if let (Some(patch), Some(fix)) = (patches.of(finding), fix) {
+            fix.insert("patch".to_owned(), patch.into());
         }
         all.push(value);
     }

@@ -301,12 +301,18 @@ fn what_only_people_can_mend_is_said() {
 #[test]
 fn patches_end_where_a_report_would_take_long() {
     let long = format!("{MODEL}# {}\n", "x".repeat(1 << 20));
-    let of = |text: &str| {
-        patch::patched(&Text::new(vec![SourceFile { name: "ward.yaml".to_owned(), text: text.to_owned() }]))
+    let left = |text: &str| {
+        let files = vec![SourceFile { name: "ward.yaml".to_owned(), text: text.to_owned() }];
+        patch::Patches::new(&Text::new(files)).left
     };
-    assert!(of(MODEL) > 1_000);
-    assert_eq!(of(&long), 7);
-    assert_eq!(of(""), 8 << 20);
+    assert!(left(MODEL) > 1_000);
+    assert_eq!((left(&long), left("")), (15, 16 << 20));
+    let Graded { text, findings } = graded(MODEL);
+    let mut patches = patch::Patches::new(&text);
+    patches.left = 1;
+    let [first, second] = findings.as_slice() else { panic!("{findings:#?}") };
+    assert!(patches.of(first).is_some_and(|patch| patch.starts_with("--- a/ward.yaml")));
+    assert_eq!(patches.of(second), None, "there is one change for the worst one");
 }
 
 #[test]

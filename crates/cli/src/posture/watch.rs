@@ -61,7 +61,7 @@ impl Watch {
             // An editor may take the file away for a moment to put it back.
             Err(error) => return Ok(Some(self.refused(&format!("{error:#}\n"), json!([])))),
         };
-        let loaded = model::load(read.files());
+        let loaded = read.load();
         let Some(model) = loaded.model.map(Arc::new) else {
             let shown = diagnostics::render(read.files(), &loaded.diagnostics);
             let all: Vec<Value> = loaded
