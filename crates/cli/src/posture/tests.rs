@@ -333,7 +333,8 @@ fn a_watched_model_tells_what_changed() {
         "{}",
         mended.text
     );
-    assert!(mended.text.contains(" ms\n"), "{}", mended.text);
+    assert!(mended.text.ends_with(" ms to read\n"), "{}", mended.text);
+    assert!(mended.json["millis"].is_number() && mended.json["reading_millis"].is_number(), "{}", mended.json);
 
     fs::write(&path, MODEL.replace("at_rest: none", "at_rest: nonsense")).unwrap();
     let broken = watch.look().unwrap().unwrap();

@@ -55,6 +55,7 @@ impl Watch {
             return Ok(None);
         }
         let first = self.seen.replace(now).is_none();
+        let looked = Clock::now();
         let read = match model_dir::read(&self.dir) {
             Ok(read) => Text::new(read),
             Err(error) if first => return Err(error),
@@ -72,11 +73,12 @@ impl Watch {
             return Ok(Some(self.refused(&shown, all.into())));
         };
         let begun = Clock::now();
+        let reading = begun.saturating_duration_since(looked);
         let Some(session) = &mut self.session else {
             let session = Session::new(model, Some(&read), self.today);
             let took = Clock::now().saturating_duration_since(begun);
             let now: Vec<Finding> = session.findings().cloned().collect();
-            let told = told(&session, (&[], &now), &mut self.paths, took);
+            let told = told(&session, (&[], &now), &mut self.paths, [reading, took]);
             self.session = Some(session);
             return Ok(Some(told));
         };
@@ -87,7 +89,7 @@ impl Watch {
         let (mut before, mut now): (Vec<Finding>, Vec<Finding>) = delta.changed.into_iter().unzip();
         before.extend(delta.gone);
         now.extend(delta.new);
-        Ok(Some(told(session, (&before, &now), &mut self.paths, took)))
+        Ok(Some(told(session, (&before, &now), &mut self.paths, [reading, took])))
     }
 
     fn refused(&self, diagnostics: &str, all: Value) -> Told {
@@ -99,13 +101,14 @@ impl Watch {
     }
 }
 
-/// What differs of the findings, before and now, and how many there are of everything.
-fn told(session: &Session, (before, now): (&[Finding], &[Finding]), known: &mut usize, took: Duration) -> Told {
+/// What differs of the findings, before and now, how many there are of everything, and how long reading took and grading.
+fn told(session: &Session, (before, now): (&[Finding], &[Finding]), known: &mut usize, times: [Duration; 2]) -> Told {
     let difference = diff::difference(before, now);
-    let (paths, millis) = (session.paths().len(), took.as_secs_f64() * 1_000.0);
+    let paths = session.paths().len();
+    let [reading, took] = times.map(|time| (time.as_secs_f64() * 10_000.0).round() / 10.0);
     let mut out = diff::text(&difference);
     out += &text::summary(session.findings().map(|f| f.severity));
-    out += &format!("{paths} paths, {known} before; took {millis:.1} ms\n");
+    out += &format!("{paths} paths, {known} before; took {took:.1} ms, and {reading:.1} ms to read\n");
     let json = json!({
         "new": difference.new,
         "gone": difference.gone,
@@ -114,7 +117,8 @@ fn told(session: &Session, (before, now): (&[Finding], &[Finding]), known: &mut 
         "gone_also": difference.gone_also,
         "findings": session.findings().len(),
         "paths": paths,
-        "millis": (millis * 10.0).round() / 10.0,
+        "millis": took,
+        "reading_millis": reading,
     });
     *known = paths;
     Told { text: out, json, diagnostics: String::new() }
