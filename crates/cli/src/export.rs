@@ -2,7 +2,7 @@
 //! where it has comments.
 use std::{
     collections::{BTreeSet, HashMap},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::ExitCode,
 };
 
@@ -14,11 +14,10 @@ use interop::export::{
     network_policy::{self, Between, Reach},
     otm::{self, Weakness},
 };
-use model::{Model, Name, SourceFile, TrustDomain, load::text::Text};
+use model::{Model, Name, TrustDomain};
 use posture::Severity;
 
 use crate::{
-    diagnostics,
     graph::{self, Format},
     model_dir, output,
     posture::Day,
@@ -197,7 +196,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
 
 fn istio_documents(args: &Istio) -> anyhow::Result<ExitCode> {
     let ClusterArgs { to, label, .. } = &args.cluster;
-    let Some((_, model)) = load(&to.place.dir)? else { return Ok(ExitCode::from(output::FINDINGS)) };
+    let Some((_, model)) = model_dir::load(&to.place.dir)? else { return Ok(ExitCode::from(output::FINDINGS)) };
     // The documents of a model that the proxies would refuse are refused here too.
     if let Err(errors) = during("compiling policies", || policy::flows::check(&model)) {
         errors.iter().for_each(|error| eprintln!("error: {}", output::visible(&error.to_string())));
@@ -233,7 +232,7 @@ pub(crate) fn documents(model: &Model, inside: &Cluster) -> Documents {
 
 fn network_policies(args: &NetworkPolicy) -> anyhow::Result<ExitCode> {
     let ClusterArgs { to, label, .. } = &args.cluster;
-    let Some((_, model)) = load(&to.place.dir)? else { return Ok(ExitCode::from(output::FINDINGS)) };
+    let Some((_, model)) = model_dir::load(&to.place.dir)? else { return Ok(ExitCode::from(output::FINDINGS)) };
     let between = if args.mesh { Between::Mesh } else { Between::Applications };
     finish(to, || {
         let inside = cluster(&model, args.cluster.choice(None))?;
@@ -243,7 +242,7 @@ fn network_policies(args: &NetworkPolicy) -> anyhow::Result<ExitCode> {
 
 fn threat_model(args: &Otm) -> anyhow::Result<ExitCode> {
     let To { place, form } = &args.to;
-    let Some((text, model)) = load(&place.dir)? else { return Ok(ExitCode::from(output::FINDINGS)) };
+    let Some((text, model)) = model_dir::load(&place.dir)? else { return Ok(ExitCode::from(output::FINDINGS)) };
     let today = args.day.date()?;
     let text = during("writing the threat model", || -> anyhow::Result<String> {
         let findings = posture::grade(posture::Input { model: &model, text: Some(&text), today });
@@ -291,23 +290,6 @@ impl ClusterArgs {
         });
         let namespace = self.namespace.clone();
         Choice { workloads, outside: self.outside.clone(), namespace, trust_domain }
-    }
-}
-
-/// The model of a directory; none when it has errors, which are then printed.
-fn load(dir: &Path) -> anyhow::Result<Option<(Text, Model)>> {
-    let files: Vec<SourceFile> = model_dir::read(dir)?;
-    let (text, loaded) = during("reading the model", || {
-        let text = Text::new(files);
-        let loaded = text.load();
-        (text, loaded)
-    });
-    match loaded.model {
-        Some(model) => Ok(Some((text, model))),
-        None => {
-            eprint!("{}", diagnostics::render(text.files(), &loaded.diagnostics));
-            Ok(None)
-        }
     }
 }
 

@@ -3,7 +3,9 @@
 use std::{fs, path::Path};
 
 use anyhow::{Context as _, bail};
-use model::SourceFile;
+use model::{Model, SourceFile, load::text::Text};
+
+use crate::{diagnostics, progress::during};
 
 /// Most files of a directory; `model` has its own, smaller limit for those of a model.
 const FILES_MAX: usize = 10_000;
@@ -20,7 +22,25 @@ pub(crate) fn read(dir: &Path) -> anyhow::Result<Vec<SourceFile>> {
     read_ending(dir, &[".yaml", ".yml"])
 }
 
-/// The same for resources that stand alone, with the JSON files, as `kubectl` reads a directory.
+/// The model of a directory, with its text; none when it has errors, which are then printed.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn load(dir: &Path) -> anyhow::Result<Option<(Text, Model)>> {
+    let files = read(dir)?;
+    let (text, loaded) = during("reading the model", || {
+        let text = Text::new(files);
+        let loaded = text.load();
+        (text, loaded)
+    });
+    let Some(model) = loaded.model else {
+        eprint!("{}", diagnostics::render(text.files(), &loaded.diagnostics));
+        return Ok(None);
+    };
+    Ok(Some((text, model)))
+}
+
+/// What [`read`] reads, for resources that stand alone: with the JSON files, as `kubectl` reads a directory.
 ///
 /// # Errors
 /// As [`read`].

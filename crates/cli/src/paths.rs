@@ -2,10 +2,10 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Subcommand, ValueEnum};
-use model::{Class, Model, load::text::Text};
+use model::Class;
 use posture::{Attack, Path, Question};
 
-use crate::{diagnostics, model_dir, output, progress::during};
+use crate::{model_dir, output, progress::during};
 
 mod cuts;
 mod markdown;
@@ -120,7 +120,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     if let Some(Command::Cuts(args)) = args.command {
         return cuts::run(&args);
     }
-    let Some((text, model)) = read(&args.dir)? else { return Ok(ExitCode::from(output::FINDINGS)) };
+    let Some((text, model)) = model_dir::load(&args.dir)? else { return Ok(ExitCode::from(output::FINDINGS)) };
     if let Some(node) = &args.blast {
         let of = Some(node.as_str()).filter(|n| !n.is_empty());
         let all = during("following compromises", || Attack::new(&model).blast(of))?;
@@ -158,21 +158,4 @@ fn is_without_attackers(model: &model::Model) -> bool {
 fn verdict(paths: &[Path], fail_on: Option<Level>) -> ExitCode {
     let counts = |p: &Path| fail_on.is_none_or(|level| p.class >= level.class());
     if paths.iter().any(counts) { ExitCode::from(output::FINDINGS) } else { ExitCode::SUCCESS }
-}
-
-/// The model of a directory, with its text; none when it has errors, which are then printed.
-fn read(dir: &std::path::Path) -> anyhow::Result<Option<(Text, Model)>> {
-    let files = model_dir::read(dir)?;
-    let (text, loaded) = during("reading the model", || {
-        let text = Text::new(files);
-        let loaded = text.load();
-        (text, loaded)
-    });
-    match loaded.model {
-        Some(model) => Ok(Some((text, model))),
-        None => {
-            eprint!("{}", diagnostics::render(text.files(), &loaded.diagnostics));
-            Ok(None)
-        }
-    }
 }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use model::{
-    Model,
+    Model, Name,
     load::text::{Change, Text},
 };
 use serde::Serialize;
@@ -78,17 +78,23 @@ enum Price {
 }
 
 /// The smallest cuts for a question, at most `most` of them. The text must be that of a model without errors; where it is not,
-/// there are none.
+/// there are none. Of each cut that is found the text without it and with it are told, upon those before it.
 ///
 /// # Errors
 /// The question names something that the model does not have.
-pub fn cuts(text: &Text, question: &Question, most: usize) -> Result<Cuts, QuestionError> {
-    let Some(model) = model::load(text.files()).model.map(Arc::new) else {
+pub fn cuts(
+    text: &Text,
+    question: &Question,
+    most: usize,
+    mut made: impl FnMut(&Text, &Text),
+) -> Result<Cuts, QuestionError> {
+    let Some(model) = text.load().model.map(Arc::new) else {
         return Ok(Cuts { paths: Vec::new(), cuts: Vec::new(), left: Vec::new() });
     };
     let mut proofs = Proofs::new(Arc::clone(&model));
-    let paths = proofs.ask(Arc::clone(&model), text, question)?;
+    let paths = proofs.ask(Arc::clone(&model), Some(text), question)?;
     let mut all = Cuts { left: paths.clone(), paths, cuts: Vec::new() };
+    let first = Arc::clone(&model);
     let mut now = (text.clone(), model);
     let mut failed: BTreeSet<String> = BTreeSet::new();
     while !all.left.is_empty() && all.cuts.len() < most.min(CUTS_MAX) {
@@ -102,14 +108,21 @@ pub fn cuts(text: &Text, question: &Question, most: usize) -> Result<Cuts, Quest
             continue;
         };
         // The first one is made alone.
-        let alone = match all.cuts.is_empty() {
+        let breaks = match all.cuts.is_empty() {
             true => Some(gone(&all.paths, &left)),
-            false => proofs.proved(text, question, &candidate.changes).map(|(_, left)| gone(&all.paths, &left)),
+            false => {
+                let left = match alone(&first, &now.1, &after.1) {
+                    Some(model) => proofs.ask(Arc::new(model), None, question).ok(),
+                    None => proofs.proved(text, question, &candidate.changes).map(|(_, left)| left),
+                };
+                left.map(|left| gone(&all.paths, &left))
+            }
         };
+        made(&now.0, &after.0);
         all.cuts.push(Cut {
             words: candidate.words,
             changes: candidate.changes,
-            breaks: alone.unwrap_or_default(),
+            breaks: breaks.unwrap_or_default(),
             broken: count_gone(&all.paths, &left),
             left: left.len(),
         });
@@ -135,7 +148,7 @@ impl Proofs {
         Self { links: view.into_links(), steps, model }
     }
 
-    fn ask(&mut self, model: Arc<Model>, text: &Text, question: &Question) -> Result<Vec<Path>, QuestionError> {
+    fn ask(&mut self, model: Arc<Model>, text: Option<&Text>, question: &Question) -> Result<Vec<Path>, QuestionError> {
         let Some(difference) = Difference::between(&self.model, &model) else {
             *self = Self::new(Arc::clone(&model));
             return self.ask(model, text, question);
@@ -144,7 +157,7 @@ impl Proofs {
         let view = View::of(&model, std::mem::take(&mut self.links));
         self.steps.follow(&view, &difference, &touched);
         let attack = Attack::of(view, std::mem::take(&mut self.steps));
-        let paths = attack.paths(question, Some(text));
+        let paths = attack.paths(question, text);
         (self.links, self.steps) = (attack.view.into_links(), attack.steps);
         self.model = model;
         paths
@@ -154,10 +167,47 @@ impl Proofs {
     /// model would have errors.
     fn proved(&mut self, text: &Text, question: &Question, changes: &[Change]) -> Option<(Read, Vec<Path>)> {
         let after = text.changed(changes).ok()?;
-        let model = Arc::new(model::load(after.files()).model?);
-        let left = self.ask(Arc::clone(&model), &after, question).ok()?;
+        let model = Arc::new(after.load().model?);
+        let left = self.ask(Arc::clone(&model), Some(&after), question).ok()?;
         Some(((after, model), left))
     }
+}
+
+/// The first model with what was changed from one to the next: nodes, data and flows, as every cut changes no more. None where
+/// something of that was changed before, by another cut.
+fn alone(first: &Model, before: &Model, after: &Model) -> Option<Model> {
+    let Difference { nodes, data, flows } = Difference::between(before, after)?;
+    if [&nodes, &data, &flows].iter().any(|r| r.new.len() > r.left.len()) {
+        return None;
+    }
+    let mut alone = first.clone();
+    for name in nodes.left.iter().filter_map(|id| before.nodes.keys().nth(*id)) {
+        take_over(&mut alone.nodes, [&before.nodes, &after.nodes], name)?;
+    }
+    for name in data.left.iter().filter_map(|id| before.data.keys().nth(*id)) {
+        take_over(&mut alone.data, [&before.data, &after.data], name)?;
+    }
+    for was in flows.left.iter().filter_map(|id| before.flows.get(*id)) {
+        let at = alone.flows.iter().position(|f| f == was)?;
+        match after.flows.iter().find(|f| f.id == was.id) {
+            Some(now) => alone.flows[at] = now.clone(),
+            None => drop(alone.flows.remove(at)),
+        }
+    }
+    Some(alone)
+}
+
+fn take_over<T: Clone + PartialEq>(
+    alone: &mut BTreeMap<Name, T>,
+    [before, after]: [&BTreeMap<Name, T>; 2],
+    name: &Name,
+) -> Option<()> {
+    let _same = alone.get(name).filter(|first| before.get(name) == Some(first))?;
+    match after.get(name) {
+        Some(now) => drop(alone.insert(name.clone(), now.clone())),
+        None => drop(alone.remove(name)),
+    }
+    Some(())
 }
 
 /// Ids of the paths that are not there any more.

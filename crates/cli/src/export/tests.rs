@@ -1,6 +1,8 @@
 //! The documents of exports, and what options would break.
+use std::path::Path;
+
 use expect_test::expect;
-use model::Model;
+use model::{Model, SourceFile};
 
 use super::*;
 

@@ -1,12 +1,12 @@
 //! `ward paths cuts`: the fewest changes that break most paths, each proved by asking again of the patched model.
 use std::{path::PathBuf, process::ExitCode};
 
-use anyhow::Context as _;
 use model::load::text::Text;
 use serde_json::Value;
 
-use super::{Asked, read, text};
+use super::{Asked, text};
 use crate::{
+    model_dir,
     output::{self, Output},
     posture::{unified, write},
     progress::during,
@@ -40,9 +40,13 @@ pub(super) struct Args {
 
 /// Runs it.
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let Some((before, _)) = read(&args.dir)? else { return Ok(ExitCode::from(output::FINDINGS)) };
-    let found = during("trying changes", || posture::cuts(&before, &args.asked.question(), args.max))?;
-    let (now, patches) = during("writing patches", || patches(&before, &found))?;
+    let Some((before, _)) = model_dir::load(&args.dir)? else { return Ok(ExitCode::from(output::FINDINGS)) };
+    let (mut now, mut patches) = (before.clone(), Vec::new());
+    let made = |without: &Text, with: &Text| {
+        patches.push(unified(without, with));
+        now.clone_from(with);
+    };
+    let found = during("trying changes", || posture::cuts(&before, &args.asked.question(), args.max, made))?;
     if args.output.is_json() {
         output::print_json(&json(&found, &patches)?)?;
     } else if args.apply {
@@ -57,17 +61,6 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
         eprintln!("applied {} changes, {} of {} paths are left", found.cuts.len(), found.left.len(), found.paths.len());
     }
     Ok(if found.left.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(output::FINDINGS) })
-}
-
-/// The text with all changes made, and the patch of each upon those before it.
-fn patches(before: &Text, found: &posture::Cuts) -> anyhow::Result<(Text, Vec<String>)> {
-    let (mut now, mut patches) = (before.clone(), Vec::with_capacity(found.cuts.len()));
-    for cut in &found.cuts {
-        let after = now.changed(&cut.changes).context("a proven change cannot be made again")?;
-        patches.push(unified(&now, &after));
-        now = after;
-    }
-    Ok((now, patches))
 }
 
 fn json(found: &posture::Cuts, patches: &[String]) -> anyhow::Result<Value> {

@@ -13,13 +13,17 @@ fn text(model: &str) -> Text {
 
 /// Every claim of the cuts, asked for anew; and the cuts, one a line.
 fn check(text: &Text, question: &Question, most: usize) -> (Cuts, String) {
-    let found = cuts(text, question, most).unwrap();
+    let mut made = Vec::new();
+    let found = cuts(text, question, most, |before, after| made.push((before.clone(), after.clone()))).unwrap();
     let ask = |text: &Text| {
         let model = model::load(text.files()).model.unwrap();
         Attack::new(&model).paths(question, Some(text)).unwrap()
     };
     let (mut now, mut lines) = (text.clone(), String::new());
-    for cut in &found.cuts {
+    assert_eq!(made.len(), found.cuts.len());
+    for (cut, (before, after)) in found.cuts.iter().zip(&made) {
+        assert_eq!(before.files(), now.files());
+        assert_eq!(after.files(), now.changed(&cut.changes).unwrap().files());
         assert!(!cut.breaks.is_empty() || cut.broken > 0, "{} breaks nothing", cut.words);
         let alone = ask(&text.changed(&cut.changes).unwrap());
         for id in &cut.breaks {

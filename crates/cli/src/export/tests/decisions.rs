@@ -3,7 +3,7 @@ use std::{collections::BTreeSet, fmt::Write as _};
 
 use expect_test::expect;
 use model::{
-    Model, Node,
+    Model, Node, SourceFile,
     allow::{PathPattern, Segment},
     istio::Action,
 };
