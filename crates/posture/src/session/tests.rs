@@ -3,7 +3,7 @@ use std::{sync::Arc, time::Duration};
 
 use model::{
     AtRest, Audit, Auth, Class, Data, Flow, Listen, ListenTls, Mode, Model, Name, Node, NodeKind, Role, Run,
-    SourceFile, Trust, Waiver, load::text::Text,
+    SourceFile, TokenNeed, Trust, Waiver, load::text::Text,
 };
 use proptest::prelude::*;
 use time::{Date, macros::date};
@@ -12,6 +12,47 @@ use super::Session;
 use crate::{Delta, Finding, Input, Path, RULES, grade};
 
 const TODAY: Date = date!(2026 - 11 - 22);
+
+/// Zones in zones, tokens that are passed on, and a gateway.
+const DEEP: &str = r#"
+zones:
+  internet: { trust: none }
+  cloud: { trust: low }
+  yard: { in: cloud, trust: low }
+  house: { in: yard, trust: high }
+  vault: { in: house, trust: high }
+data:
+  ask: { class: internal }
+  answer: { class: confidential }
+  bearer: { class: secret, opens: [api], ttl: 1h }
+  key: { class: secret, opens: [api, store], ttl: 1h }
+  image: { class: internal, of: image }
+nodes:
+  anybody: { kind: party, zone: internet }
+  app: { kind: party, zone: internet, auth: token }
+  staff: { kind: party, zone: yard, auth: mtls }
+  gate: { kind: service, zone: yard, role: gateway, listen: [{ port: 443, tls: auto }] }
+  front: { kind: service, zone: house, exposed_to: [internet, yard], guards: [oidc] }
+  api: { kind: service, zone: house, auth: token, reads: [answer] }
+  store: { kind: store, zone: vault, auth: none, holds: [answer, key], exposed_to: [house] }
+  ops: { kind: service, zone: vault, privilege: admin, auth: token, exposed_to: [yard] }
+flows:
+  - { id: browse, from: anybody, to: front, carries: [ask] }
+  - { id: call, from: app, to: front, carries: [ask, bearer], returns: [answer], via: { auth: jwt } }
+  - { id: inner, from: staff, to: front, carries: [ask], returns: [answer] }
+  - { id: on, from: front, to: api, carries: [ask, bearer], returns: [answer] }
+  - { id: far, from: api, to: store, carries: [key], returns: [answer] }
+  - { id: back, from: api, to: front, carries: [answer] }
+  - { id: roll, from: ops, to: api, carries: [image], via: { mtls: true } }
+"#;
+
+/// Of most nothing.
+const BARE: &str = "
+zones: { internet: { trust: none }, inside: {} }
+nodes:
+  a: { kind: party, zone: internet }
+  b: { kind: service, zone: inside }
+";
 
 /// A little of everything.
 const SMALL: &str = r#"
@@ -69,7 +110,7 @@ fn models() -> Vec<Text> {
         include_str!("../../../../examples/ai-spm/ward.yaml"),
         include_str!("../../../../examples/guardian/ward.yaml"),
     ];
-    let small = std::iter::repeat_n(SMALL, 12);
+    let small = std::iter::repeat_n([SMALL, DEEP, SMALL, BARE], 4).flatten();
     small.chain(examples).chain(RULES.iter().map(|r| r.example)).map(text).collect()
 }
 
@@ -80,7 +121,7 @@ fn said(session: &Session) -> (Vec<Finding>, Vec<Path>) {
 /// One change of a model, of which the numbers choose what and where.
 type Change = (usize, usize, usize, usize);
 
-const KINDS: usize = 38;
+const KINDS: usize = 48;
 
 fn name(text: &str) -> Name {
     Name::try_from(text.to_owned()).unwrap()
@@ -99,7 +140,8 @@ fn turn(list: &mut Vec<Name>, name: &Name) {
     }
 }
 
-fn change(model: &mut Model, (kind, a, b, c): Change) {
+fn change(model: &mut Model, first: &Model, (kind, a, b, c): Change) {
+    at_the_end(model, first, (kind, a, b, c));
     let (Some(a_node), Some(b_node)) = (pick(model.nodes.keys().cloned(), a), pick(model.nodes.keys().cloned(), b))
     else {
         return;
@@ -256,6 +298,116 @@ fn change(model: &mut Model, (kind, a, b, c): Change) {
     }
 }
 
+/// What comes, goes and takes the place of another where numbers stay the same, and everything at once.
+fn at_the_end(model: &mut Model, first: &Model, (kind, a, b, c): Change) {
+    let (node, datum) = (model.nodes.keys().next_back().cloned(), model.data.keys().next_back().cloned());
+    let other = (pick(first.nodes.values().cloned(), b), pick(first.data.values().cloned(), b));
+    match (kind, c % 4) {
+        (38, 0) => drop(model.flows.pop()),
+        (38, 1) => node.iter().for_each(|n| remove_node(model, n)),
+        (38, 2) => datum.iter().for_each(|d| remove_datum(model, d)),
+        (38, _) => {
+            model.flows.extend(pick(first.flows.iter().cloned(), a).filter(|f| is_possible(model, f)));
+        }
+        // One goes and another one comes, at the end or not: as many as before.
+        (39, 0) => {
+            pick(model.nodes.keys().cloned(), a).iter().for_each(|n| remove_node(model, n));
+            model.nodes.extend(other.0.map(|n| (name(&format!("zz{b}")), n)));
+        }
+        (39, 1) => {
+            pick(model.data.keys().cloned(), a).iter().for_each(|d| remove_datum(model, d));
+            let like = other.1.map(|d| Data { copy_of: None, opens: Vec::new(), ..d });
+            model.data.extend(like.map(|d| (name(&format!("zz{b}")), d)));
+        }
+        (39, _) => {
+            let at = if c % 4 == 2 { model.flows.len().saturating_sub(1) } else { a % model.flows.len().max(1) };
+            let id = name(&format!("other-{b}"));
+            if model.flows.iter().all(|f| f.id != id) {
+                model.flows.get_mut(at).into_iter().for_each(|f| f.id = id.clone());
+            }
+        }
+        (40, 0) => model.flows.clear(),
+        (40, 1) => model.data.keys().cloned().collect::<Vec<_>>().iter().for_each(|d| remove_datum(model, d)),
+        (40, 2) => {
+            model.nodes.clear();
+            model.flows.clear();
+            model.data.values_mut().for_each(|d| d.opens.clear());
+        }
+        (40 | 41, _) => *model = first.clone(),
+        (42, _) => {
+            let at = a % model.flows.len().max(1);
+            let to = pick(model.nodes.keys().cloned(), b);
+            if let (Some(flow), Some(to)) = (model.flows.get_mut(at), to) {
+                match c % 4 {
+                    0 => flow.from = to,
+                    1 => flow.to = to,
+                    // A thing twice, as nobody would write it.
+                    2 => flow.carries.extend(flow.carries.first().cloned()),
+                    _ => flow.returns.extend(flow.carries.first().cloned()),
+                }
+            }
+        }
+        (43, _) => {
+            let needs = [None, Some(TokenNeed::Asked { issuer: None, claims: Vec::new() }), Some(TokenNeed::None)];
+            let at = a % model.flows.len().max(1);
+            model.flows.get_mut(at).into_iter().for_each(|f| f.via.jwt = needs[c % 3].clone());
+        }
+        // What is called another name is still what it was to all others.
+        (44, _) => {
+            let (Some(was), is) =
+                (pick(model.nodes.keys().cloned(), a), name(&format!("{}{b}", ["a", "m", "z"][c % 3])))
+            else {
+                return;
+            };
+            if !model.nodes.contains_key(&is) {
+                let of = model.nodes.remove(&was).unwrap();
+                model.nodes.insert(is.clone(), of);
+                let flows = model.flows.iter_mut().flat_map(|f| [&mut f.from, &mut f.to]);
+                let all = flows.chain(model.data.values_mut().flat_map(|d| &mut d.opens));
+                all.filter(|n| **n == was).for_each(|n| *n = is.clone());
+            }
+        }
+        (45, _) => {
+            let of = pick(first.nodes.iter().map(|(n, of)| (n.clone(), of.clone())), a);
+            model
+                .nodes
+                .extend(of.filter(|(_, of)| of.holds.iter().chain(&of.reads).all(|d| model.data.contains_key(d))));
+        }
+        (46, _) => {
+            let of = pick(first.data.iter().map(|(n, of)| (n.clone(), of.clone())), a);
+            let is_possible = |of: &Data| {
+                of.opens.iter().all(|n| model.nodes.contains_key(n))
+                    && of.copy_of.iter().all(|d| model.data.contains_key(d))
+            };
+            model.data.extend(of.filter(|(_, of)| is_possible(of)));
+        }
+        // Several waivers at once.
+        (47, 0) => model.waivers.clear(),
+        (47, _) => {
+            for (at, accepts) in ["*@f*", "plaintext-flow@*", "*", "stale-waiver@*", "un*@*"].into_iter().enumerate() {
+                let id = format!("G-{at}-{}", model.waivers.len());
+                let waiver = Waiver {
+                    id,
+                    accepts: accepts.to_owned(),
+                    why: "a test".to_owned(),
+                    owner: "team".to_owned(),
+                    until: date!(2027 - 01 - 01),
+                };
+                if (a + at) % 3 == 0 {
+                    model.waivers.push(waiver);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+fn is_possible(model: &Model, flow: &Flow) -> bool {
+    model.flows.iter().all(|f| f.id != flow.id)
+        && [&flow.from, &flow.to].into_iter().all(|n| model.nodes.contains_key(n))
+        && flow.carries.iter().chain(&flow.returns).all(|d| model.data.contains_key(d))
+}
+
 fn remove_node(model: &mut Model, node: &Name) {
     if model.nodes.len() < 2 {
         return;
@@ -331,11 +483,12 @@ proptest! {
         steps in prop::collection::vec(
             prop::collection::vec((0..KINDS, 0..64usize, 0..64usize, 0..12usize), 1..4), 1..8),
     ) {
-        let mut now = model(&pick(models(), begin).unwrap());
+        let first = model(&pick(models(), begin).unwrap());
+        let mut now = first.clone();
         let mut session = Session::new(Arc::new(now.clone()), None, TODAY);
         for changes in steps {
             for one in &changes {
-                change(&mut now, *one);
+                change(&mut now, &first, *one);
             }
             let before = said(&session);
             let next = Arc::new(now.clone());
@@ -347,6 +500,39 @@ proptest! {
             prop_assert_eq!(session.graded.drawn(), scratch.graded.drawn(), "after {:?}", changes);
         }
         prop_assert_eq!(said(&session).0, grade(Input { model: &now, text: None, today: TODAY }));
+    }
+}
+
+/// Goes on to a model; then everything is as from scratch.
+fn next_as_from_scratch(session: &mut Session, next: Model, what: &str) {
+    let next = Arc::new(next);
+    session.next(Arc::clone(&next), None);
+    let scratch = Session::new(next, None, TODAY);
+    assert_eq!(said(session), said(&scratch), "{what}");
+    assert_eq!(session.graded.drawn(), scratch.graded.drawn(), "{what}");
+}
+
+/// What chance seldom draws: each thing by itself goes, and comes back.
+#[test]
+fn each_thing_gone_and_back_as_from_scratch() {
+    let models: Vec<Text> = [SMALL, DEEP].into_iter().chain(RULES.iter().map(|r| r.example)).map(text).collect();
+    for first in models.iter().map(model) {
+        let mut session = Session::new(Arc::new(first.clone()), None, TODAY);
+        let mut without = |what: &str, take: &dyn Fn(&mut Model)| {
+            let mut less = first.clone();
+            take(&mut less);
+            next_as_from_scratch(&mut session, less, what);
+            next_as_from_scratch(&mut session, first.clone(), &format!("{what} and back"));
+        };
+        for (at, flow) in first.flows.iter().enumerate() {
+            without(flow.id.as_str(), &|m| drop(m.flows.remove(at)));
+        }
+        for node in first.nodes.keys() {
+            without(node.as_str(), &|m| remove_node(m, node));
+        }
+        for datum in first.data.keys() {
+            without(datum.as_str(), &|m| remove_datum(m, datum));
+        }
     }
 }
 
