@@ -444,7 +444,12 @@ impl Surroundings {
         for flow in flows {
             let (of, now) = (view.flow(flow), passes(view, flow));
             let onward = (now != Passes::Never).then_some([of.from, of.to]);
-            others |= std::mem::replace(&mut self.onward[flow], onward) != onward;
+            let elsewhere = std::mem::replace(&mut self.onward[flow], onward) != onward;
+            // With the same facts as before it may lead somewhere else.
+            if let (true, Passes::With(needs)) = (elsewhere, &now) {
+                facts.extend(needs);
+            }
+            others |= elsewhere;
             self.pass(flow, now, facts);
             self.wires[flow] = match readable(view, flow).next() {
                 None => Vec::new(),
