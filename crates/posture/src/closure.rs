@@ -346,7 +346,7 @@ struct Gate {
 impl Surroundings {
     pub(crate) fn new(view: &View<'_>) -> Self {
         let mut found = Self::default();
-        found.place(view, &Difference::all(view.model));
+        found.place(&Difference::all(view.model));
         found.look(view, 0..view.flows.len(), 0..view.nodes.len(), &mut Vec::new());
         found.entrances = found.entered(view);
         found
@@ -364,7 +364,7 @@ impl Surroundings {
         for flow in flows.gone() {
             self.pass(flow, Passes::Never, &mut facts);
         }
-        self.place(view, difference);
+        self.place(difference);
         if [nodes, data, flows].iter().any(|r| r.moved.is_some()) {
             self.with.clear();
             for (flow, passes) in self.passes.iter_mut().enumerate() {
@@ -383,7 +383,7 @@ impl Surroundings {
             return facts;
         }
         let mut before = std::mem::take(&mut self.entrances);
-        nodes.place(&mut before, view.nodes.len(), &None);
+        nodes.place(&mut before, &None);
         for entrance in &mut before {
             *entrance = entrance.and_then(|n| nodes.now(n));
         }
@@ -393,14 +393,13 @@ impl Surroundings {
         facts
     }
 
-    fn place(&mut self, view: &View<'_>, difference: &Difference) {
-        let (nodes, flows) = (view.nodes.len(), view.flows.len());
-        difference.flows.place(&mut self.passes, flows, &Passes::Never);
-        difference.flows.place(&mut self.onward, flows, &None);
-        difference.flows.place(&mut self.wires, flows, &Vec::new());
-        difference.flows.place(&mut self.parties, flows, &None);
-        difference.nodes.place(&mut self.lies, nodes, &None);
-        difference.nodes.place(&mut self.gates, nodes, &Gate::default());
+    fn place(&mut self, difference: &Difference) {
+        difference.flows.place(&mut self.passes, &Passes::Never);
+        difference.flows.place(&mut self.onward, &None);
+        difference.flows.place(&mut self.wires, &Vec::new());
+        difference.flows.place(&mut self.parties, &None);
+        difference.nodes.place(&mut self.lies, &None);
+        difference.nodes.place(&mut self.gates, &Gate::default());
     }
 
     /// For whom a flow passes requests on now. Adds the facts with which it does, or did before.

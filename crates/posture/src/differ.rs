@@ -100,9 +100,9 @@ impl Renumbered {
     }
 
     /// Puts each thing where its new number is, and an empty one where a new thing is.
-    pub(crate) fn place<T: Clone>(&self, things: &mut Vec<T>, count: usize, empty: &T) {
+    pub(crate) fn place<T: Clone>(&self, things: &mut Vec<T>, empty: &T) {
         if let Some(runs) = &self.moved {
-            let mut old = std::mem::replace(things, Vec::with_capacity(count)).into_iter();
+            let mut old = std::mem::replace(things, Vec::with_capacity(self.count)).into_iter();
             let mut at = 0;
             for run in runs {
                 old.by_ref().take(run.was - at).for_each(drop);
@@ -111,7 +111,7 @@ impl Renumbered {
                 at = run.was + run.count;
             }
         }
-        things.resize(count, empty.clone());
+        things.resize(self.count, empty.clone());
     }
 
     fn came(&mut self, id: usize) {

@@ -103,11 +103,6 @@ impl Graded {
     /// Grades a model; with the one that was graded before only what differs is asked.
     pub(crate) fn follow(&mut self, before: Option<&Model>, input: Input<'_>, paths: Paths) -> Delta {
         let difference = before.and_then(|before| Difference::between(before, input.model));
-        self.go_on(difference, input, paths)
-    }
-
-    /// Grades a model of which the difference from the one that was graded before is known; without it everything.
-    pub(crate) fn go_on(&mut self, difference: Option<Difference>, input: Input<'_>, paths: Paths) -> Delta {
         let mut delta = Delta::default();
         if difference.is_none() {
             delta.gone = std::mem::take(&mut self.findings).into_values().collect();

@@ -230,7 +230,7 @@ impl Links {
             dirty_data.extend(datum.origin.iter().chain(&datum.copies).filter_map(|d| data.now(*d)));
         }
         self.leave(difference);
-        self.renumber(difference, [node_count, data_count, flow_count]);
+        self.renumber(difference);
 
         if nodes.moved.is_some() || self.names.nodes.len() != node_count {
             self.names.nodes = model.nodes.keys().cloned().collect();
@@ -403,7 +403,7 @@ impl Links {
     }
 
     /// Gives everything its new number; what is gone goes.
-    fn renumber(&mut self, difference: &Difference, [node_count, data_count, flow_count]: [usize; 3]) {
+    fn renumber(&mut self, difference: &Difference) {
         let Difference { nodes, data, flows } = difference;
         if [nodes, data, flows].iter().any(|r| r.moved.is_some()) {
             for node in &mut self.nodes {
@@ -468,9 +468,9 @@ impl Links {
             origin: None,
             class: Class::Public,
         };
-        nodes.place(&mut self.nodes, node_count, &node);
-        data.place(&mut self.data, data_count, &datum);
-        flows.place(&mut self.flows, flow_count, &Box::new(flow));
+        nodes.place(&mut self.nodes, &node);
+        data.place(&mut self.data, &datum);
+        flows.place(&mut self.flows, &Box::new(flow));
     }
 
     fn touched(&self, difference: &Difference, dirty: Set, dirty_data: Set, mut flows: Set) -> Touched {

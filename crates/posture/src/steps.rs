@@ -232,7 +232,8 @@ impl Steps {
     }
 }
 
-/// Whether what it is about is not there any more.
+/// Whether what a step from a zone is about is not there any more. Nodes and data are not asked for: with one of them gone facts
+/// have other numbers, and giving those takes out what is gone.
 fn is_gone(view: &View<'_>, by: By) -> bool {
     match by {
         By::Party(flow) | By::Sniffed(flow) => flow >= view.flows.len(),
