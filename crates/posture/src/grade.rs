@@ -83,8 +83,9 @@ type Late = (usize, Found);
 struct Made {
     /// How many with the same id come before it.
     twins: usize,
-    /// What follows from it, each with its number: another one may have its slot now.
-    also: Vec<(Slot, u64)>,
+    /// What follows from it. Nothing else has one of the slots as long as it is made from this: with what is gone its cause is put
+    /// together again.
+    also: Vec<Slot>,
     /// The worst of it and what follows from it.
     worst: Option<Severity>,
     raised: Option<String>,
@@ -237,7 +238,7 @@ impl Graded {
             // What follows is no less bad for standing below its cause; what somebody answers for is answered for.
             let open = also.iter().map(|at| all[*at]).filter(|k| k.waived == kept.waived).map(|k| k.found.severity);
             let worst = open.chain([kept.found.severity]).max();
-            Made { twins, also: also.iter().map(|at| (tied[*at], all[*at].number)).collect(), worst, ..Made::default() }
+            Made { twins, also: also.iter().map(|at| tied[*at]).collect(), worst, ..Made::default() }
         };
         let roots = caused(&all, self.found.ties()).into_iter().zip(&all);
         let mut others: Vec<(Slot, Option<Made>)> =
@@ -261,7 +262,7 @@ impl Graded {
 
     /// A finding from what it is made from.
     fn finding(&self, kept: &Kept, made: &Made, text: Option<&Text>) -> Finding {
-        let also: Vec<&Kept> = made.also.iter().filter_map(|(slot, _)| self.found.get(*slot)).collect();
+        let also: Vec<&Kept> = made.also.iter().filter_map(|slot| self.found.get(*slot)).collect();
         let found = &kept.found;
         let mut finding = placed(kept.rule, found, text);
         finding.also = also.iter().map(|k| Consequence { id: k.id(), why: k.found.why.clone() }).collect();
@@ -393,11 +394,7 @@ fn caused(all: &[&Kept], ties: usize) -> Vec<Option<Root>> {
         let before = last[kept.own].replace(at);
         twins.push(before.map_or(0, |before| twins[before] + 1));
     }
-    let cause = |(at, kept): (usize, &&Kept)| {
-        let apart = |root: usize| all[root].rule == kept.rule && all[root].waived != kept.waived;
-        let mut follows = kept.follows.iter().filter_map(|tie| last[*tie]);
-        follows.find(|root| *root != at && !apart(*root))
-    };
+    let cause = |(at, kept): (usize, &&Kept)| kept.follows.iter().filter_map(|tie| last[*tie]).find(|root| *root != at);
     let causes: Vec<Option<usize>> = all.iter().enumerate().map(cause).collect();
     let mut groups: Vec<[Option<usize>; 2]> = vec![[None; 2]; ties];
     // What has another cause stands for nothing.

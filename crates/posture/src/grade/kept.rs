@@ -15,8 +15,6 @@ type TieId = usize;
 /// What a rule found.
 pub(super) struct Kept {
     pub(super) rule: usize,
-    /// Nothing else has it, before or after.
-    pub(super) number: u64,
     pub(super) found: Found,
     /// Whether a waiver accepts it by itself.
     pub(super) waived: bool,
@@ -49,7 +47,6 @@ pub(super) struct All {
     ties: Ties,
     /// What lets something happen.
     pub(super) lets: BTreeSet<Slot>,
-    next: u64,
     /// What came since causes were put together.
     came: Vec<Slot>,
     gone: Vec<(Slot, Kept)>,
@@ -230,8 +227,7 @@ impl All {
         if !found.lets.is_empty() {
             self.lets.insert(slot);
         }
-        self.next += 1;
-        let kept = Kept { rule, number: self.next, found, waived: false, own, follows, group, place: None };
+        let kept = Kept { rule, found, waived: false, own, follows, group, place: None };
         self.kept[slot] = Some(kept);
         self.came.push(slot);
         slot
