@@ -59,6 +59,8 @@ fn parts_end_where_the_first_ends() {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn as_one_sees_who_compares_each_with_each(
         before in prop::collection::btree_map(0..40usize, 0..3usize, 0..30),

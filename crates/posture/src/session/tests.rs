@@ -450,6 +450,41 @@ fn with(mut all: Vec<Finding>, delta: Delta) -> Vec<Finding> {
     sorted(all)
 }
 
+/// Two sites pass requests on and have nothing to break into. Filtered is the one by which strangers came first: no step is
+/// another one, but what is behind falls to what comes in by the other now.
+#[test]
+fn where_requests_come_in_is_as_from_scratch() {
+    let text = text(
+        "
+zones: { internet: { trust: none }, inside: {} }
+data:
+  query: { class: internal }
+  record: { class: confidential }
+nodes:
+  stranger: { kind: party, zone: internet }
+  first: { kind: service, zone: inside, logs: true }
+  second: { kind: service, zone: inside, logs: true }
+  api: { kind: service, zone: inside, logs: true, reads: [record] }
+flows:
+  - { id: ask-first, from: stranger, to: first, carries: [query], via: { tls: \"1.3\" } }
+  - { id: ask-second, from: stranger, to: second, carries: [query], via: { tls: \"1.3\" } }
+  - { id: on-first, from: first, to: api, carries: [query], via: { mtls: true } }
+  - { id: on-second, from: second, to: api, carries: [query], via: { mtls: true } }
+",
+    );
+    let first = Arc::new(model(&text));
+    let mut session = Session::new(Arc::clone(&first), None, TODAY);
+    let ways = |session: &Session| session.paths().iter().map(|p| p.way.clone()).collect::<Vec<_>>();
+    assert_eq!(ways(&session), [["exploit first"]]);
+    let mut next = (*first).clone();
+    next.nodes.get_mut("first").unwrap().guards.push("waf".to_owned());
+    session.next(Arc::new(next.clone()), None);
+    assert_eq!(said(&session), said(&Session::new(Arc::new(next), None, TODAY)));
+    assert_eq!(ways(&session), [["exploit second"]]);
+    session.next(Arc::clone(&first), None);
+    assert_eq!(said(&session), said(&Session::new(first, None, TODAY)));
+}
+
 /// Two findings of one flow have one id; they stand in the order in which they are found, whichever of them changed last.
 #[test]
 fn of_several_with_one_id_the_order_is_the_one_of_scratch() {
