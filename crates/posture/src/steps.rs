@@ -3,6 +3,7 @@
 use std::{
     collections::{HashSet, VecDeque},
     ops::Range,
+    sync::Mutex,
 };
 
 use crate::{
@@ -18,6 +19,9 @@ use crate::{
 mod numbered;
 
 use numbered::{NONE, Numbered, number};
+
+/// How many lists of steps a processor takes at once.
+const PART: usize = 1_024;
 
 /// The steps of a diagram, by what they need.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -105,7 +109,7 @@ impl Steps {
             .collect();
         let is_same = before == numbers && now.iter().zip(0..).all(|(now, fact)| *now == fact);
         let now = |fact: u32| now.get(fact as usize).copied().unwrap_or(NONE);
-        for steps in &mut self.needing {
+        by_all_processors(&mut self.needing, |steps| {
             let mut gone = false;
             for step in steps.iter_mut() {
                 let of = step.of_now(difference);
@@ -120,7 +124,7 @@ impl Steps {
             if gone {
                 steps.retain(|step| step.fact != NONE && step.of != [NONE; 2]);
             }
-        }
+        });
         if !is_same {
             let mut moved = vec![Vec::new(); numbers.count()];
             for (steps, fact) in std::mem::take(&mut self.needing).into_iter().zip(0..) {
@@ -230,6 +234,20 @@ impl Steps {
         }
         found.into_iter().map(|f| self.numbers.fact(f)).collect()
     }
+}
+
+/// Does the work on each of many things, each processor taking some of them, as long as there are any.
+fn by_all_processors<T: Send>(all: &mut [T], work: impl Fn(&mut T) + Sync) {
+    let parts = Mutex::new(all.chunks_mut(PART));
+    let take = || parts.lock().ok()?.next();
+    let run = || std::iter::from_fn(take).for_each(|part| part.iter_mut().for_each(&work));
+    std::thread::scope(|scope| {
+        for _ in 1..std::thread::available_parallelism().map_or(1, usize::from) {
+            // Where no thread is to be had, this one does it all.
+            let _beside = std::thread::Builder::new().spawn_scoped(scope, run);
+        }
+        run();
+    });
 }
 
 /// Whether what a step from a zone is about is not there any more. Nodes and data are not asked for: with one of them gone facts
