@@ -23,6 +23,7 @@ mod links;
 #[cfg(test)]
 mod mutation;
 mod paths;
+mod processors;
 mod rule;
 mod rules;
 mod session;

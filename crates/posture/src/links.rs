@@ -6,6 +6,7 @@ use model::{Audit, Auth, Class, Data, Flow, ListenTls, Model, Name, Node, NodeKi
 use crate::{
     closure::{By, Fact},
     differ::{Difference, Renumbered},
+    processors,
     view::{DataId, FlowId, NodeId},
 };
 
@@ -406,15 +407,15 @@ impl Links {
     fn renumber(&mut self, difference: &Difference) {
         let Difference { nodes, data, flows } = difference;
         if [nodes, data, flows].iter().any(|r| r.moved.is_some()) {
-            for node in &mut self.nodes {
+            processors::each(&mut self.nodes, |node| {
                 flows.all_now(&mut node.inbound);
                 flows.all_now(&mut node.outbound);
                 data.all_now(&mut node.openers);
                 data.all_now(&mut node.holds);
                 data.all_now(&mut node.reads);
                 node.entry = node.entry.and_then(|f| flows.now(f));
-            }
-            for datum in &mut self.data {
+            });
+            processors::each(&mut self.data, |datum| {
                 nodes.all_now(&mut datum.holders);
                 nodes.all_now(&mut datum.readers);
                 flows.all_now(&mut datum.carried);
@@ -422,17 +423,17 @@ impl Links {
                 nodes.all_now(&mut datum.opens);
                 data.all_now(&mut datum.copies);
                 datum.origin = datum.origin.and_then(|d| data.now(d));
-            }
+            });
         }
         if [nodes, data].iter().any(|r| r.moved.is_some()) {
-            for flow in &mut self.flows {
+            processors::each(&mut self.flows, |flow| {
                 // An end that is gone takes the flow with it; what stays has both.
                 flow.from = nodes.now(flow.from).unwrap_or_default();
                 flow.to = nodes.now(flow.to).unwrap_or_default();
                 data.all_now(&mut flow.carries);
                 data.all_now(&mut flow.returns);
                 flow.worst = flow.worst.and_then(|d| data.now(d));
-            }
+            });
         }
         let node = NodeLinks {
             trust: Trust::Low,

@@ -3,7 +3,6 @@
 use std::{
     collections::{HashSet, VecDeque},
     ops::Range,
-    sync::Mutex,
 };
 
 use crate::{
@@ -11,6 +10,7 @@ use crate::{
     differ::Difference,
     entry::asks_for_token,
     links::Touched,
+    processors,
     technique::is_weakness,
     view::{FlowId, View},
     ways::Weaknesses,
@@ -19,9 +19,6 @@ use crate::{
 mod numbered;
 
 use numbered::{NONE, Numbered, number};
-
-/// How many lists of steps a processor takes at once.
-const PART: usize = 1_024;
 
 /// The steps of a diagram, by what they need.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -109,7 +106,7 @@ impl Steps {
             .collect();
         let is_same = before == numbers && now.iter().zip(0..).all(|(now, fact)| *now == fact);
         let now = |fact: u32| now.get(fact as usize).copied().unwrap_or(NONE);
-        by_all_processors(&mut self.needing, |steps| {
+        processors::each(&mut self.needing, |steps| {
             let mut gone = false;
             for step in steps.iter_mut() {
                 let of = step.of_now(difference);
@@ -234,20 +231,6 @@ impl Steps {
         }
         found.into_iter().map(|f| self.numbers.fact(f)).collect()
     }
-}
-
-/// Does the work on each of many things, each processor taking some of them, as long as there are any.
-fn by_all_processors<T: Send>(all: &mut [T], work: impl Fn(&mut T) + Sync) {
-    let parts = Mutex::new(all.chunks_mut(PART));
-    let take = || parts.lock().ok()?.next();
-    let run = || std::iter::from_fn(take).for_each(|part| part.iter_mut().for_each(&work));
-    std::thread::scope(|scope| {
-        for _ in 1..std::thread::available_parallelism().map_or(1, usize::from) {
-            // Where no thread is to be had, this one does it all.
-            let _beside = std::thread::Builder::new().spawn_scoped(scope, run);
-        }
-        run();
-    });
 }
 
 /// Whether what a step from a zone is about is not there any more. Nodes and data are not asked for: with one of them gone facts
