@@ -384,11 +384,10 @@ impl Surroundings {
         }
         let mut before = std::mem::take(&mut self.entrances);
         nodes.place(&mut before, &None);
-        for entrance in &mut before {
-            *entrance = entrance.and_then(|n| nodes.now(n));
-        }
         self.entrances = self.entered(view);
-        let changed = before.iter().zip(&self.entrances).enumerate().filter(|(_, (a, b))| a != b);
+        // Where requests came in by a node that is gone, they come in by none or by another one.
+        let is_other = |was: Option<NodeId>, is| was.and_then(|n| nodes.now(n)) != is || was.is_some() && is.is_none();
+        let changed = before.iter().zip(&self.entrances).enumerate().filter(|(_, (was, is))| is_other(**was, **is));
         facts.extend(changed.map(|(node, _)| Fact::Reach(node)));
         facts
     }

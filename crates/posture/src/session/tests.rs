@@ -485,6 +485,36 @@ flows:
     assert_eq!(said(&session), said(&Session::new(first, None, TODAY)));
 }
 
+/// Requests of strangers came in by one node alone and were passed on, twice: with that node they are gone from what is behind
+/// the one behind it.
+#[test]
+fn where_nothing_comes_in_any_more_is_as_from_scratch() {
+    let text = text(
+        "
+zones: { internet: { trust: none }, inside: {} }
+data:
+  query: { class: internal }
+  record: { class: confidential }
+nodes:
+  stranger: { kind: party, zone: internet }
+  front: { kind: service, zone: inside, logs: true }
+  middle: { kind: service, zone: inside, logs: true }
+  api: { kind: service, zone: inside, logs: true, reads: [record] }
+flows:
+  - { id: ask, from: stranger, to: front, carries: [query], via: { tls: \"1.3\" } }
+  - { id: on, from: front, to: middle, carries: [query], via: { mtls: true } }
+  - { id: further, from: middle, to: api, carries: [query], via: { mtls: true } }
+",
+    );
+    let mut next = model(&text);
+    let mut session = Session::new(Arc::new(next.clone()), None, TODAY);
+    remove_node(&mut next, &name("front"));
+    let next = Arc::new(next);
+    session.next(Arc::clone(&next), None);
+    let scratch = Session::new(next, None, TODAY);
+    assert_eq!((said(&session), session.graded.drawn()), (said(&scratch), scratch.graded.drawn()));
+}
+
 /// Two findings of one flow have one id; they stand in the order in which they are found, whichever of them changed last.
 #[test]
 fn of_several_with_one_id_the_order_is_the_one_of_scratch() {
