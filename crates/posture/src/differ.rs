@@ -7,8 +7,10 @@ use std::{
 
 use model::{Flow, Model, Name};
 
-/// Fewest flows that are worth a thread; tests have parts of few.
-const PART_MIN: usize = if cfg!(test) { 3 } else { 4_096 };
+use crate::processors;
+
+/// How many flows are compared in one go; in tests few.
+const PART: usize = if cfg!(test) { 3 } else { 4_096 };
 
 /// What differs.
 #[derive(Debug)]
@@ -58,15 +60,10 @@ impl Difference {
         if before.zones != after.zones {
             return None;
         }
-        std::thread::scope(|scope| {
-            // What is compared is most of the cost, and waits for memory: nouns beside flows, and flows in parts.
-            let nouns = || (named(&before.nodes, &after.nodes), named(&before.data, &after.data));
-            let beside = std::thread::Builder::new().spawn_scoped(scope, nouns).ok();
-            let flows = listed(&before.flows, &after.flows);
-            let beside = beside.map(|nouns| nouns.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-            let (nodes, data) = beside.unwrap_or_else(nouns);
-            Some(Self { nodes, data, flows: flows? })
-        })
+        // What is compared is most of the cost, and waits for memory.
+        let nouns = || (named(&before.nodes, &after.nodes), named(&before.data, &after.data));
+        let ((nodes, data), flows) = processors::both(nouns, || listed(&before.flows, &after.flows));
+        Some(Self { nodes, data, flows: flows? })
     }
 }
 
@@ -206,12 +203,10 @@ struct Same {
     others: Vec<usize>,
 }
 
-/// As many pairs of flows as have the same id, from the first one on. Many are looked at in parts, by as many threads as there
-/// are processors.
+/// As many pairs of flows as have the same id, from the first one on. They are looked at in parts, by all processors.
 fn run<'f>(count: usize, at: impl Fn(usize) -> (&'f Flow, &'f Flow) + Sync) -> Same {
-    let part = |range: Range<usize>| {
-        let mut same = Same::default();
-        for place in range {
+    let part = |(range, same): &mut (Range<usize>, Same)| {
+        for place in range.clone() {
             let (was, is) = at(place);
             if was.id != is.id {
                 break;
@@ -221,26 +216,10 @@ fn run<'f>(count: usize, at: impl Fn(usize) -> (&'f Flow, &'f Flow) + Sync) -> S
                 same.others.push(place);
             }
         }
-        same
     };
-    let size = count.div_ceil(std::thread::available_parallelism().map_or(1, usize::from)).max(PART_MIN);
-    let parts = (0..count).step_by(size).map(|from| from..(from + size).min(count));
-    let parts: Vec<(Range<usize>, Same)> = std::thread::scope(|scope| {
-        let part = &part;
-        // All but the first run beside it.
-        let begun = parts.skip(1).map(|range| {
-            let own = range.clone();
-            (range, std::thread::Builder::new().spawn_scoped(scope, move || part(own)).ok())
-        });
-        let begun: Vec<_> = begun.collect();
-        let first = 0..size.min(count);
-        let mut done = vec![(first.clone(), part(first))];
-        done.extend(begun.into_iter().map(|(range, beside)| {
-            let same = beside.map(|part| part.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
-            (range.clone(), same.unwrap_or_else(|| part(range)))
-        }));
-        done
-    });
+    let parts = (0..count).step_by(PART).map(|from| (from..(from + PART).min(count), Same::default()));
+    let mut parts: Vec<(Range<usize>, Same)> = parts.collect();
+    processors::each(&mut parts, 1, part);
     let mut all = Same::default();
     for (range, same) in parts {
         all.length += same.length;

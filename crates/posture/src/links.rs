@@ -10,6 +10,9 @@ use crate::{
     view::{DataId, FlowId, NodeId},
 };
 
+/// Of how many things a processor renumbers the links at once; in tests few.
+const PART: usize = if cfg!(test) { 3 } else { 1_024 };
+
 /// All links of a model.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Links {
@@ -407,7 +410,7 @@ impl Links {
     fn renumber(&mut self, difference: &Difference) {
         let Difference { nodes, data, flows } = difference;
         if [nodes, data, flows].iter().any(|r| r.moved.is_some()) {
-            processors::each(&mut self.nodes, |node| {
+            processors::each(&mut self.nodes, PART, |node| {
                 flows.all_now(&mut node.inbound);
                 flows.all_now(&mut node.outbound);
                 data.all_now(&mut node.openers);
@@ -415,7 +418,7 @@ impl Links {
                 data.all_now(&mut node.reads);
                 node.entry = node.entry.and_then(|f| flows.now(f));
             });
-            processors::each(&mut self.data, |datum| {
+            processors::each(&mut self.data, PART, |datum| {
                 nodes.all_now(&mut datum.holders);
                 nodes.all_now(&mut datum.readers);
                 flows.all_now(&mut datum.carried);
@@ -426,7 +429,7 @@ impl Links {
             });
         }
         if [nodes, data].iter().any(|r| r.moved.is_some()) {
-            processors::each(&mut self.flows, |flow| {
+            processors::each(&mut self.flows, PART, |flow| {
                 // An end that is gone takes the flow with it; what stays has both.
                 flow.from = nodes.now(flow.from).unwrap_or_default();
                 flow.to = nodes.now(flow.to).unwrap_or_default();

@@ -1,15 +1,13 @@
-//! Work on many things that waits for memory, not for other work: all processors wait at once.
+//! Work that waits for memory and not for other work: all processors wait at once. What comes out does not depend on how many
+//! there are. The only place of the engines that has threads.
 use std::{
     sync::Mutex,
     thread::{self, Builder},
 };
 
-/// How many things a processor takes at once; tests have few.
-const PART: usize = if cfg!(test) { 3 } else { 1_024 };
-
-/// Does the work on each of many things, each processor taking some of them, as long as there are any.
-pub(crate) fn each<T: Send>(all: &mut [T], work: impl Fn(&mut T) + Sync) {
-    let parts = Mutex::new(all.chunks_mut(PART));
+/// Does the work on each of many things, each processor taking some of them at once, as long as there are any.
+pub(crate) fn each<T: Send>(all: &mut [T], at_once: usize, work: impl Fn(&mut T) + Sync) {
+    let parts = Mutex::new(all.chunks_mut(at_once));
     let take = || parts.lock().ok()?.next();
     let run = || std::iter::from_fn(take).for_each(|part| part.iter_mut().for_each(&work));
     thread::scope(|scope| {
@@ -19,4 +17,14 @@ pub(crate) fn each<T: Send>(all: &mut [T], work: impl Fn(&mut T) + Sync) {
         }
         run();
     });
+}
+
+/// Works out both.
+pub(crate) fn both<A: Send, B>(beside: impl Fn() -> A + Sync, here: impl FnOnce() -> B) -> (A, B) {
+    thread::scope(|scope| {
+        let begun = Builder::new().spawn_scoped(scope, &beside).ok();
+        let here = here();
+        let panicked = |panic| std::panic::resume_unwind(panic);
+        (begun.map_or_else(&beside, |begun| begun.join().unwrap_or_else(panicked)), here)
+    })
 }

@@ -20,6 +20,9 @@ mod numbered;
 
 use numbered::{NONE, Numbered, number};
 
+/// How many facts a processor renumbers the steps of at once; in tests few.
+const PART: usize = if cfg!(test) { 3 } else { 1_024 };
+
 /// The steps of a diagram, by what they need.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Steps {
@@ -106,7 +109,7 @@ impl Steps {
             .collect();
         let is_same = before == numbers && now.iter().zip(0..).all(|(now, fact)| *now == fact);
         let now = |fact: u32| now.get(fact as usize).copied().unwrap_or(NONE);
-        processors::each(&mut self.needing, |steps| {
+        processors::each(&mut self.needing, PART, |steps| {
             let mut gone = false;
             for step in steps.iter_mut() {
                 let of = step.of_now(difference);
