@@ -298,6 +298,17 @@ fn change(model: &mut Model, first: &Model, (kind, a, b, c): Change) {
     }
 }
 
+/// Whether every name in it names something.
+fn is_whole(model: &Model) -> bool {
+    let (is_node, is_datum) = (|n: &Name| model.nodes.contains_key(n), |d: &Name| model.data.contains_key(d));
+    model.nodes.values().all(|n| n.holds.iter().chain(&n.reads).all(is_datum))
+        && model.data.values().all(|d| d.opens.iter().all(is_node) && d.copy_of.iter().all(is_datum))
+        && model
+            .flows
+            .iter()
+            .all(|f| [&f.from, &f.to].into_iter().all(is_node) && f.carries.iter().chain(&f.returns).all(is_datum))
+}
+
 /// What comes, goes and takes the place of another where numbers stay the same, and everything at once.
 fn at_the_end(model: &mut Model, first: &Model, (kind, a, b, c): Change) {
     let (node, datum) = (model.nodes.keys().next_back().cloned(), model.data.keys().next_back().cloned());
@@ -312,7 +323,9 @@ fn at_the_end(model: &mut Model, first: &Model, (kind, a, b, c): Change) {
         // One goes and another one comes, at the end or not: as many as before.
         (39, 0) => {
             pick(model.nodes.keys().cloned(), a).iter().for_each(|n| remove_node(model, n));
-            model.nodes.extend(other.0.map(|n| (name(&format!("zz{b}")), n)));
+            let has_data = |of: &Node| of.holds.iter().chain(&of.reads).all(|d| model.data.contains_key(d));
+            let other = other.0.filter(has_data);
+            model.nodes.extend(other.map(|n| (name(&format!("zz{b}")), n)));
         }
         (39, 1) => {
             pick(model.data.keys().cloned(), a).iter().for_each(|d| remove_datum(model, d));
@@ -557,6 +570,7 @@ proptest! {
             for one in &changes {
                 change(&mut now, &first, *one);
             }
+            prop_assert!(is_whole(&now), "the test made what no text says: {:?}", changes);
             let before = said(&session);
             let next = Arc::new(now.clone());
             let delta = session.next(Arc::clone(&next), None);
