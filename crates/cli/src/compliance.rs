@@ -6,12 +6,12 @@ use std::{
 
 use anyhow::{Context as _, anyhow, bail};
 use clap::{Subcommand, ValueEnum};
-use model::{SourceFile, load::text::Text};
+use model::SourceFile;
 use posture::{Assessment, Framework, Input};
 use serde::Serialize;
 use time::{OffsetDateTime, Time};
 
-use crate::{clock::Clock, diagnostics, model_dir, output, posture::Day, progress::during};
+use crate::{clock::Clock, model_dir, output, posture::Day, progress::during};
 
 mod frameworks;
 mod html;
@@ -155,13 +155,7 @@ fn now() -> anyhow::Result<OffsetDateTime> {
 }
 
 fn assess(dir: &Path, files: Vec<SourceFile>, wanted: &[Framework], at: OffsetDateTime) -> anyhow::Result<Report> {
-    let (text, loaded) = during("reading the model", || {
-        let text = Text::new(files);
-        let loaded = text.load();
-        (text, loaded)
-    });
-    let Some(model) = loaded.model else {
-        eprint!("{}", diagnostics::render(text.files(), &loaded.diagnostics));
+    let Some((text, model)) = model_dir::load_files(files) else {
         bail!("{} has errors: mend them first, then ask again", dir.display());
     };
     let frameworks = during("grading the model", || {

@@ -27,17 +27,20 @@ pub(crate) fn read(dir: &Path) -> anyhow::Result<Vec<SourceFile>> {
 /// # Errors
 /// As [`read`].
 pub(crate) fn load(dir: &Path) -> anyhow::Result<Option<(Text, Model)>> {
-    let files = read(dir)?;
+    Ok(load_files(read(dir)?))
+}
+
+/// The model of files that were read; none when it has errors, which are then printed.
+pub(crate) fn load_files(files: Vec<SourceFile>) -> Option<(Text, Model)> {
     let (text, loaded) = during("reading the model", || {
         let text = Text::new(files);
         let loaded = text.load();
         (text, loaded)
     });
-    let Some(model) = loaded.model else {
+    if loaded.model.is_none() {
         eprint!("{}", diagnostics::render(text.files(), &loaded.diagnostics));
-        return Ok(None);
-    };
-    Ok(Some((text, model)))
+    }
+    loaded.model.map(|model| (text, model))
 }
 
 /// What [`read`] reads, for resources that stand alone: with the JSON files, as `kubectl` reads a directory.
